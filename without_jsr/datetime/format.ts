@@ -1,0 +1,24 @@
+import dayjs from "dayjs";
+import utc from "dayjs/plugin/utc.js";
+
+dayjs.extend(utc);
+
+// What @std/datetime understands. The other letters stand for themselves there,
+// while many of them mean something to dayjs.
+const TOKEN = /yyyy|yy|MM?|dd?|HH?|hh?|mm?|ss?|S{1,3}|'(?<quoted>[^']*)'|[^]/g;
+
+/** Formats a date like `@std/datetime`: in the local zone, or in UTC. */
+export function format(
+  date: Date,
+  formatString: string,
+  options: { timeZone?: "UTC" } = {},
+): string {
+  const day = options.timeZone === "UTC" ? dayjs.utc(date) : dayjs(date);
+  return formatString.replaceAll(TOKEN, (token, quoted?: string) => {
+    if (quoted !== undefined) return quoted;
+    if (token.startsWith("S")) return day.format("SSS").slice(0, token.length);
+    return /^[yMdHhms]/.test(token)
+      ? day.format(token.replaceAll("y", "Y").replaceAll("d", "D"))
+      : token;
+  });
+}

@@ -1,0 +1,40 @@
+/**
+ * Prints the flag that puts the stand-ins in this folder in the place of the
+ * `@std` packages, or nothing where JSR can be reached.
+ *
+ * Deno itself is asked to resolve the packages, so a mirror (`JSR_URL`), a
+ * `"links"` entry and a filled cache all count as JSR. `WITHOUT_JSR=1` asks
+ * for the stand-ins without looking.
+ *
+ * @module
+ */
+
+import importMap from "./import_map.json" with { type: "json" };
+
+const DEADLINE = 10_000; // milliseconds
+
+async function resolves(specifiers: string[]): Promise<boolean> {
+  // Not `deno cache`: it takes a bare specifier for the name of a file.
+  const code = specifiers.map((it) => `import ${JSON.stringify(it)};`).join("");
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", code],
+    cwd: new URL("..", import.meta.url), // where deno.json is
+    stdout: "null",
+    stderr: "null",
+    signal: AbortSignal.timeout(DEADLINE),
+  }).output();
+  return success;
+}
+
+if (import.meta.main) {
+  const standIns = Object.keys(importMap.imports)
+    .filter((name) => name.startsWith("@std/"));
+  if (Deno.env.get("WITHOUT_JSR") !== "1" && await resolves(standIns)) {
+    console.error("Using @std from JSR.");
+  } else {
+    console.error(
+      "JSR cannot be reached: using the stand-ins in without_jsr/ .",
+    );
+    console.log("--import-map=without_jsr/import_map.json");
+  }
+}
