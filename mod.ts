@@ -1,0 +1,40 @@
+/**
+ * Taps a WebSocket feed: connects, hands back the connection *and* the HTTP
+ * response that answered the handshake, and drains messages one at a time
+ * (`recv`) or in timed batches (`recvBatch`), losing none.
+ *
+ * @example Messages one at a time
+ * ```ts no-eval
+ * import { connectWebSocket } from "@wstap/wstap";
+ *
+ * const [connection, response] = await connectWebSocket("wss://example.com/");
+ * console.log(response.status, response.statusText); // 101 Switching Protocols
+ * for (const [name, value] of response.headers) console.log("Header", name, value);
+ *
+ * for (let data; (data = await connection.recv()) !== null;) {
+ *   console.log(JSON.parse(data));
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export { type ConnectOptions, connectWebSocket } from "./src/connect.ts";
+export {
+  type BatchOptions,
+  type CloseInfo,
+  type RecvOptions,
+  WebSocketConnection,
+} from "./src/connection.ts";
+export { type DurationLike, parseDuration } from "./src/duration.ts";
+export {
+  BinaryMessageError,
+  BufferOverflowError,
+  ConnectionClosedError,
+  HandshakeError,
+} from "./src/errors.ts";
+export {
+  HandshakeResponse,
+  type HandshakeResponseInit,
+} from "./src/response.ts";
+export type { HttpOptions } from "./src/capture/scope.ts";

@@ -1,0 +1,212 @@
+import { sleep } from "../duration.ts";
+import { HandshakeError, printable } from "../errors.ts";
+import {
+  createKey,
+  handshakeError,
+  httpUrl,
+  invalidUpgrade,
+  networkReason,
+  type Redirect,
+  redirectLocation,
+  refusal,
+  requestHeaders,
+  type Target,
+  verifyUpgrade,
+} from "../handshake.ts";
+import { HandshakeResponse } from "../response.ts";
+import { type Attach, createClient, type Scope } from "./scope.ts";
+import { openSocket } from "./socket.ts";
+
+/** How much of a refusal's body is read, in bytes and in milliseconds. */
+export const MAX_BODY = 64 * 1024;
+export const MAX_BODY_TIME = 5_000;
+
+/**
+ * How long a server may need to notice the end of the pre-flight's connection:
+ * one that allows a single connection refuses an immediate second one.
+ */
+const RETRY_DELAY = 100;
+
+/**
+ * Captures the response with a `fetch` of its own, then opens the socket: the
+ * server sees two connections.
+ */
+export async function capturePreflight(
+  target: Target,
+  scope: Scope,
+  attach: Attach,
+): Promise<HandshakeResponse | Redirect> {
+  const answer = await preflight(target, scope);
+  if (!(answer instanceof HandshakeResponse)) return answer;
+  let failure = await openSocket(target, scope, attach);
+  if (failure === null) return answer;
+  await sleep(RETRY_DELAY, scope.signal);
+  failure = await openSocket(target, scope, attach);
+  if (failure === null) return answer;
+  return await explain(target, scope, failure);
+}
+
+/**
+ * Asks once more over `fetch`, to learn why the native socket did not open: it
+ * keeps the answer to itself, and on `wss:` every failure reads the same.
+ *
+ * @param failure The native socket's own words.
+ * @throws {HandshakeError} The reason, whatever it is.
+ */
+export async function explain(
+  target: Target,
+  scope: Scope,
+  failure: string,
+): Promise<Redirect> {
+  const words = target.url.protocol === "ws:" ? ` (${failure})` : "";
+  let answer;
+  try {
+    answer = await preflight(target, scope);
+  } catch (error) {
+    if (!(error instanceof HandshakeError) || !isBlockedPort(error.cause)) {
+      throw error;
+    }
+    const why = words ||
+      ", and the reason cannot be learnt: fetch refuses to dial this port";
+    throw handshakeError(target, `the socket did not open${why}`);
+  }
+  if (!(answer instanceof HandshakeResponse)) return answer;
+  throw handshakeError(
+    target,
+    `the server accepted the pre-flight and refused the socket${words}`,
+  );
+}
+
+/**
+ * Sends one handshake request with `fetch` and lets go of its connection.
+ *
+ * @returns The verified 101 response, or a redirect that is to be followed.
+ * @throws {HandshakeError} If the answer is anything else, or there is none.
+ */
+async function preflight(
+  target: Target,
+  scope: Scope,
+): Promise<HandshakeResponse | Redirect> {
+  const key = createKey();
+  const client = createClient(scope);
+  const release = new AbortController();
+  try {
+    const answer = await request(
+      target,
+      key,
+      client,
+      AbortSignal.any([scope.signal, release.signal]),
+    )
+      .catch((error) => {
+        scope.signal.throwIfAborted();
+        throw networkError(target, error);
+      });
+    const response = (body?: Uint8Array) =>
+      new HandshakeResponse({
+        url: target.url.href,
+        status: answer.status,
+        statusText: answer.statusText,
+        headers: answer.headers,
+        source: "preflight",
+        body,
+      });
+    if (answer.status === 101) {
+      release.abort(); // before anything else: the socket follows at once
+      await verifyUpgrade(target, response(), key);
+      refuseForNativeSocket(target, response());
+      return response();
+    }
+    const location = scope.follow
+      ? redirectLocation(answer.status, answer.headers)
+      : null;
+    if (location !== null) return { location, response: response() };
+    const body = await readStart(answer.body, scope);
+    throw refusal(target, response(body));
+  } finally {
+    release.abort();
+    client.close();
+  }
+}
+
+function request(
+  target: Target,
+  key: string,
+  client: Deno.HttpClient,
+  signal: AbortSignal,
+): Promise<Response> {
+  return fetch(httpUrl(target.url), {
+    headers: requestHeaders(target, key),
+    redirect: "manual",
+    client,
+    signal,
+  });
+}
+
+/** The native socket compares the whole header, where RFC 6455 asks for a token in it. */
+function refuseForNativeSocket(
+  target: Target,
+  response: HandshakeResponse,
+): void {
+  const connection = response.headers.get("connection") ?? "";
+  if (connection.toLowerCase() === "upgrade") return;
+  throw invalidUpgrade(
+    target,
+    `Deno's WebSocket wants its Connection header to be exactly "upgrade", ` +
+      `and it is "${printable(connection)}"; capture "tap" takes it`,
+    response,
+  );
+}
+
+/** The first 64 KiB of a body, or what comes of them in 5 seconds. */
+async function readStart(
+  body: ReadableStream<Uint8Array> | null,
+  { signal, caller }: Scope,
+): Promise<Uint8Array> {
+  const start = new Uint8Array(MAX_BODY);
+  if (body === null) return start.subarray(0, 0);
+  let length = 0;
+  const reader = body.getReader();
+  const stop = () => void reader.cancel().catch(() => {});
+  const timer = setTimeout(stop, MAX_BODY_TIME);
+  signal.addEventListener("abort", stop);
+  try {
+    while (length < MAX_BODY) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      const part = value.subarray(0, MAX_BODY - length);
+      start.set(part, length);
+      length += part.length;
+    }
+  } catch {
+    // A body that breaks off is no worse than none: the status is what counts.
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+    stop();
+  }
+  caller?.throwIfAborted();
+  return start.slice(0, length);
+}
+
+/** The error for a `fetch` that got no answer. A missing permission stays what it is. */
+function networkError(target: Target, error: unknown): Error {
+  if (error instanceof Deno.errors.NotCapable) return error;
+  if (isBlockedPort(error)) {
+    return handshakeError(
+      target,
+      `fetch refuses to dial port ${target.url.port}, which the pre-flight needs; ` +
+        `capture "none" and "tap" do not`,
+      { cause: error },
+    );
+  }
+  const { message, cause } = error as Error;
+  const reason = networkReason(
+    cause instanceof Error ? cause.message : message,
+  );
+  return handshakeError(target, reason, { cause: new TypeError(reason) });
+}
+
+function isBlockedPort(error: unknown): boolean {
+  return error instanceof TypeError &&
+    /Requests to port \d+ are blocked/.test(error.message);
+}

@@ -1,0 +1,62 @@
+import {
+  invalidUpgrade,
+  negotiationProblem,
+  networkReason,
+  type Target,
+} from "../handshake.ts";
+import { type Attach, createClient, type Scope } from "./scope.ts";
+
+/**
+ * Opens Deno's native socket and hands it over in the very event that opened
+ * it, before it can dispatch a message.
+ *
+ * @returns `null` when it opened, else the native socket's own words for why not.
+ * @throws {HandshakeError} If the server chose what was not offered.
+ * @throws The signal's reason, when it aborts first.
+ */
+export function openSocket(
+  target: Target,
+  scope: Scope,
+  attach: Attach,
+): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    const { signal } = scope;
+    signal.throwIfAborted();
+    using client = createClient(scope);
+    const socket = new WebSocket(target.url, {
+      protocols: [...target.protocols],
+      headers: target.headers,
+      client,
+    });
+    socket.binaryType = "arraybuffer";
+    let reason = "the connection was closed";
+    const abort = () => socket.close(); // cancels the handshake
+    signal.addEventListener("abort", abort);
+    const settle = () => {
+      signal.removeEventListener("abort", abort);
+      socket.onopen = socket.onerror = socket.onclose = null;
+    };
+    socket.onopen = () => {
+      settle();
+      const problem = negotiationProblem(
+        target,
+        socket.protocol,
+        socket.extensions,
+      );
+      if (problem !== null) {
+        socket.close();
+        return reject(invalidUpgrade(target, problem));
+      }
+      attach(socket);
+      resolve(null);
+    };
+    socket.onerror = (event) => {
+      if (event instanceof ErrorEvent) reason = networkReason(event.message);
+    };
+    socket.onclose = () => {
+      settle();
+      if (signal.aborted) reject(signal.reason);
+      else resolve(reason);
+    };
+  });
+}

@@ -1,0 +1,179 @@
+import { DAY, HOUR, MINUTE, SECOND, WEEK } from "@std/datetime/constants";
+
+/**
+ * A length of time: a number of seconds, a string such as `"10s"`, `"1m 30s"`
+ * or `"250ms"`, or a `Temporal.Duration`. {@linkcode parseDuration} has the
+ * grammar.
+ */
+export type DurationLike = number | string | Temporal.Duration;
+
+/** Calendar units have the mean length of the Gregorian calendar's, as in `humantime`. */
+const MONTH = 30.44 * DAY;
+const YEAR = 365.25 * DAY;
+
+const UNITS: ReadonlyMap<string, number> = new Map(
+  ([
+    ["ns nsec nanos", 1e-6],
+    ["us usec µs μs", 1e-3],
+    ["ms msec millis", 1],
+    ["s sec secs second seconds", SECOND],
+    ["m min mins minute minutes", MINUTE],
+    ["h hr hrs hour hours", HOUR],
+    ["d day days", DAY],
+    ["w wk wks week weeks", WEEK],
+    ["M month months", MONTH],
+    ["y yr yrs year years", YEAR],
+  ] as const).flatMap(([names, length]) =>
+    names.split(" ").map((name): [string, number] => [name, length])
+  ),
+);
+
+const TEMPORAL_UNITS = {
+  years: YEAR,
+  months: MONTH,
+  weeks: WEEK,
+  days: DAY,
+  hours: HOUR,
+  minutes: MINUTE,
+  seconds: SECOND,
+  milliseconds: 1,
+  microseconds: 1e-3,
+  nanoseconds: 1e-6,
+} as const;
+
+const EXPECTED =
+  `expected a number of seconds, a string such as "10s" or "1m 30s", ` +
+  "or a Temporal.Duration";
+
+/**
+ * Gives the length of a duration in milliseconds.
+ *
+ * A number counts seconds, with fractions. A string is one or more spans, each
+ * a decimal number and a unit, with or without spaces; the units are those of
+ * the Rust crate `humantime`: `ns nsec nanos`, `us usec µs`, `ms msec millis`,
+ * `s sec secs second seconds`, `m min mins minute minutes`, `h hr hrs hour
+ * hours`, `d day days`, `w wk wks week weeks`, `M month months` (30.44 days)
+ * and `y yr yrs year years` (365.25 days). The only string without a unit is
+ * `"0"`. Calendar units of a `Temporal.Duration` count the same.
+ *
+ * @example Usage
+ * ```ts
+ * import { parseDuration } from "@wstap/wstap";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseDuration(3), 3_000);
+ * assertEquals(parseDuration("1m 30s"), 90_000);
+ * assertEquals(parseDuration("4.2s"), 4_200);
+ * ```
+ *
+ * @param value The duration.
+ * @returns Its length in milliseconds, which may be a fraction.
+ * @throws {TypeError} If the value is a text that does not parse, or not a
+ * duration at all.
+ * @throws {RangeError} If the duration is negative or not finite.
+ */
+export function parseDuration(value: DurationLike): number {
+  const milliseconds = typeof value === "number"
+    ? value * SECOND
+    : typeof value === "string"
+    ? parseText(value)
+    : sumTemporal(value);
+  if (!Number.isFinite(milliseconds) || milliseconds < 0) {
+    const problem = milliseconds < 0 ? "it is negative" : "it is not finite";
+    throw new RangeError(
+      `Invalid duration ${show(value)}: ${problem}, ${EXPECTED}`,
+    );
+  }
+  return milliseconds;
+}
+
+function parseText(text: string): number {
+  const fail = (problem: string) =>
+    new TypeError(`Cannot parse duration ${show(text)}: ${problem}`);
+  const trimmed = text.trim();
+  if (trimmed === "") throw fail(`it is empty, ${EXPECTED}`);
+  const sign = /^[+-]/.exec(trimmed)?.[0];
+  const unsigned = sign === undefined ? trimmed : trimmed.slice(1);
+  if (sign === "+") throw fail(`a sign is not allowed, ${EXPECTED}`);
+  if (unsigned === "0") return 0;
+
+  const span = /\s*(\d+(?:\.\d+)?|\.\d+)\s*(\p{L}*)/uy;
+  let sum = 0;
+  while (span.lastIndex < unsigned.length) {
+    const start = span.lastIndex;
+    const match = span.exec(unsigned);
+    if (match === null) {
+      const rest = unsigned.slice(start).trimStart();
+      throw fail(`expected a number and a unit, as in "10s", at ${show(rest)}`);
+    }
+    const [, number = "", unit = ""] = match;
+    if (unit === "") {
+      throw fail(`a unit is missing, as in ${show(number + "s")}`);
+    }
+    const length = UNITS.get(unit);
+    if (length === undefined) {
+      throw fail(
+        `unknown unit ${show(unit)}, expected one of ns us ms s m h d w M y`,
+      );
+    }
+    sum += Number(number) * length;
+  }
+  return sign === "-" ? -sum : sum;
+}
+
+/** Takes the fields one by one: `total()` refuses calendar units, and the global is absent before Deno 2.7. */
+function sumTemporal(value: Temporal.Duration): number {
+  if (Object.prototype.toString.call(value) !== "[object Temporal.Duration]") {
+    throw new TypeError(`Invalid duration ${show(value)}: ${EXPECTED}`);
+  }
+  let sum = 0;
+  for (const [unit, length] of Object.entries(TEMPORAL_UNITS)) {
+    sum += value[unit as keyof typeof TEMPORAL_UNITS] * length;
+  }
+  return sum;
+}
+
+/** Shows a value in a message: short, and with no control character in it. */
+function show(value: unknown): string {
+  const text = typeof value === "string"
+    ? JSON.stringify(value.length > 60 ? value.slice(0, 60) + "…" : value)
+    : value !== null && typeof value === "object"
+    ? Object.prototype.toString.call(value)
+    : String(value);
+  return text.replace(/[\u007f-\u009f]/g, "\ufffd");
+}
+
+/** The longest delay that one timer can wait; a longer one would fire at once. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+/**
+ * Calls back once after `delay` milliseconds, however long that is.
+ *
+ * @returns A function that cancels the wait.
+ */
+export function after(delay: number, callback: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout>;
+  const wait = (left: number) => {
+    timer = left > MAX_DELAY
+      ? setTimeout(() => wait(left - MAX_DELAY), MAX_DELAY)
+      : setTimeout(callback, left);
+  };
+  wait(delay);
+  return () => clearTimeout(timer);
+}
+
+/** Waits `delay` milliseconds; rejects with the signal's reason when it aborts first. */
+export function sleep(delay: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const stop = () => {
+      cancel();
+      reject(signal.reason);
+    };
+    const cancel = after(delay, () => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    });
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}

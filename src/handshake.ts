@@ -1,0 +1,386 @@
+import { HandshakeError, printable } from "./errors.ts";
+import type { HandshakeResponse } from "./response.ts";
+
+/** What is asked of which server: everything that a handshake request says. */
+export interface Target {
+  /** `ws:` or `wss:`, without credentials or fragment. */
+  readonly url: URL;
+  /** Subprotocols, in order of preference. */
+  readonly protocols: readonly string[];
+  /** The caller's headers, and `Authorization` if the URL had credentials. */
+  readonly headers: Headers;
+}
+
+/** An answer that sends the caller elsewhere. */
+export interface Redirect {
+  readonly location: string;
+  readonly response: HandshakeResponse;
+}
+
+/** `token` of RFC 9110 section 5.6.2. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * Reads what the caller asks for.
+ *
+ * @throws {TypeError} For a URL, a subprotocol or a header that cannot be used.
+ */
+export function parseTarget(
+  url: string | URL,
+  protocols: string | string[] = [],
+  headers?: HeadersInit,
+): Target {
+  const parsed = parseUrl(url);
+  const checked = checkHeaders(headers);
+  const { username, password } = parsed;
+  if ((username !== "" || password !== "") && !checked.has("authorization")) {
+    checked.set("authorization", basic(username, password));
+  }
+  return {
+    url: withoutCredentials(parsed),
+    protocols: checkProtocols(protocols),
+    headers: checked,
+  };
+}
+
+function parseUrl(input: string | URL): URL {
+  if (typeof input !== "string" && !(input instanceof URL)) {
+    throw new TypeError(
+      `Invalid URL: expected a string or a URL, got ${kindOf(input)}`,
+    );
+  }
+  let url: URL;
+  try {
+    url = new URL(input);
+  } catch {
+    // The text is not repeated: it may hold credentials.
+    throw new TypeError(
+      `Invalid URL: expected one such as "wss://example.com/feed"`,
+    );
+  }
+  if (url.protocol !== "ws:" && url.protocol !== "wss:") {
+    throw new TypeError(
+      `Invalid URL: expected the scheme "ws:" or "wss:", got "${url.protocol}"`,
+    );
+  }
+  if (url.href.includes("#")) {
+    throw new TypeError(
+      `Invalid URL: ${
+        displayUrl(url)
+      } has a fragment, which a WebSocket URL must not have`,
+    );
+  }
+  return url;
+}
+
+function withoutCredentials(url: URL): URL {
+  const copy = new URL(url);
+  copy.username = copy.password = "";
+  return copy;
+}
+
+function basic(username: string, password: string): string {
+  const bytes = new TextEncoder().encode(
+    `${decodePercent(username)}:${decodePercent(password)}`,
+  );
+  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+function decodePercent(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a "%" that encodes nothing stands for itself
+  }
+}
+
+function checkProtocols(input: string | string[]): string[] {
+  const protocols = typeof input === "string" ? [input] : input;
+  if (!Array.isArray(protocols)) {
+    throw new TypeError(
+      `Invalid protocols: expected a string or an array of strings, got ${
+        kindOf(input)
+      }`,
+    );
+  }
+  const seen = new Set<string>();
+  for (const protocol of protocols) {
+    if (typeof protocol !== "string" || !TOKEN.test(protocol)) {
+      throw new TypeError(
+        `Invalid subprotocol ${
+          quote(String(protocol))
+        }: expected a token, as in "chat.v1"`,
+      );
+    }
+    if (seen.has(protocol.toLowerCase())) {
+      throw new TypeError(
+        `The subprotocol ${quote(protocol)} is given more than once`,
+      );
+    }
+    seen.add(protocol.toLowerCase());
+  }
+  return [...protocols];
+}
+
+/** Header fields that the handshake itself needs to write. */
+const RESERVED =
+  /^(?:host|connection|upgrade|content-length|transfer-encoding|sec-websocket-.*)$/i;
+
+function checkHeaders(input: HeadersInit | undefined): Headers {
+  const headers = new Headers();
+  for (const [name, value] of headerPairs(input)) {
+    if (RESERVED.test(name)) {
+      throw new TypeError(
+        `The header "${name}" cannot be set: the handshake writes it itself`,
+      );
+    }
+    try {
+      headers.append(name, value);
+    } catch {
+      // The value is not repeated: it may be a secret.
+      throw new TypeError(
+        TOKEN.test(name)
+          ? `Invalid value of the header "${name}": expected one line of characters up to U+00FF`
+          : `Invalid header name ${quote(name)}`,
+      );
+    }
+  }
+  return headers;
+}
+
+function headerPairs(input: HeadersInit | undefined): [string, string][] {
+  if (input === undefined) return [];
+  if (input === null || typeof input !== "object") {
+    throw new TypeError(
+      `Invalid headers: expected an object, got ${kindOf(input)}`,
+    );
+  }
+  const pairs = Symbol.iterator in input ? [...input] : Object.entries(input);
+  return pairs.map((pair: Iterable<string>) => {
+    const [name, value, ...rest] = [...pair].map(String);
+    if (name === undefined || value === undefined || rest.length > 0) {
+      throw new TypeError(
+        "Invalid headers: expected pairs of a name and a value",
+      );
+    }
+    return [name, value];
+  });
+}
+
+/** Names the type of a value in a message, without the value. */
+export function kindOf(value: unknown): string {
+  return value === null
+    ? "null"
+    : Array.isArray(value)
+    ? "an array"
+    : typeof value;
+}
+
+/** Quotes an untrusted text in a message: short, and with no control character in it. */
+function quote(text: string): string {
+  return `"${printable(text.length > 100 ? text.slice(0, 100) + "…" : text)}"`;
+}
+
+/** The URL as messages show it: without credentials, and without the query, where tokens live. */
+export function displayUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+/** The same URL with the scheme that HTTP has for it. */
+export function httpUrl(url: URL): URL {
+  return new URL(url.href.replace(/^ws/, "http"));
+}
+
+/** A fresh `Sec-WebSocket-Key`: 16 random bytes in base64. */
+export function createKey(): string {
+  return btoa(
+    String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))),
+  );
+}
+
+/** The `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2). */
+export async function acceptFor(key: string): Promise<string> {
+  const text = new TextEncoder().encode(
+    key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11",
+  );
+  const digest = await crypto.subtle.digest("SHA-1", text);
+  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+}
+
+/** The header fields of a handshake request (RFC 6455 section 4.1), but for `Host`. */
+export function requestHeaders(target: Target, key: string): Headers {
+  const headers = new Headers(target.headers);
+  headers.set("connection", "Upgrade");
+  headers.set("upgrade", "websocket");
+  headers.set("sec-websocket-version", "13");
+  headers.set("sec-websocket-key", key);
+  if (target.protocols.length > 0) {
+    headers.set("sec-websocket-protocol", target.protocols.join(", "));
+  }
+  if (!headers.has("accept-encoding")) {
+    headers.set("accept-encoding", "identity");
+  }
+  return headers;
+}
+
+/** Whether a comma-separated header value lists a token. */
+function lists(value: string | null, token: string): boolean {
+  return (value ?? "").split(",").some((part) =>
+    part.trim().toLowerCase() === token
+  );
+}
+
+/**
+ * Throws a {@linkcode HandshakeError} that names the rule of RFC 6455 section
+ * 4.1 which a 101 response breaks.
+ */
+export async function verifyUpgrade(
+  target: Target,
+  response: HandshakeResponse,
+  key: string,
+): Promise<void> {
+  const { headers } = response;
+  const upgrade = headers.get("upgrade");
+  const accept = headers.get("sec-websocket-accept");
+  const problem = upgrade?.trim().toLowerCase() !== "websocket"
+    ? `its Upgrade header is ${shown(upgrade)} instead of "websocket"`
+    : !lists(headers.get("connection"), "upgrade")
+    ? `its Connection header is ${
+      shown(headers.get("connection"))
+    } and does not list "upgrade"`
+    : accept?.trim() !== await acceptFor(key)
+    ? `its Sec-WebSocket-Accept header is ${
+      shown(accept)
+    } and does not answer the key`
+    : negotiationProblem(
+      target,
+      headers.get("sec-websocket-protocol") ?? "",
+      headers.get("sec-websocket-extensions") ?? "",
+    );
+  if (problem !== null) throw invalidUpgrade(target, problem, response);
+}
+
+/** The rule that the choice of a subprotocol or of extensions breaks, `null` if none. */
+export function negotiationProblem(
+  target: Target,
+  protocol: string,
+  extensions: string,
+): string | null {
+  if (protocol !== "" && !target.protocols.includes(protocol)) {
+    return `it chose the subprotocol ${quote(protocol)}, which was not offered`;
+  }
+  if (extensions !== "") {
+    return `it chose the extension ${quote(extensions)}, and none was offered`;
+  }
+  return null;
+}
+
+function shown(value: string | null): string {
+  return value === null ? "missing" : quote(value);
+}
+
+/** The error for an answer that is no valid upgrade. */
+export function invalidUpgrade(
+  target: Target,
+  problem: string,
+  response?: HandshakeResponse,
+): HandshakeError {
+  return handshakeError(
+    target,
+    `the server's answer is not a valid upgrade: ${problem}`,
+    { response },
+  );
+}
+
+/** The error for an answer over HTTP that is not 101. */
+export function refusal(
+  target: Target,
+  response: HandshakeResponse,
+): HandshakeError {
+  const status = `${response.status} ${response.statusText}`.trimEnd();
+  return handshakeError(target, `HTTP error: ${status}`, { response });
+}
+
+/** A {@linkcode HandshakeError} whose message begins with what was asked of whom. */
+export function handshakeError(
+  target: Target,
+  problem: string,
+  options: { response?: HandshakeResponse; cause?: unknown } = {},
+): HandshakeError {
+  return new HandshakeError(
+    `Cannot connect to ${displayUrl(target.url)}: ${problem}`,
+    {
+      url: target.url.href,
+      ...options,
+    },
+  );
+}
+
+/** Where a redirect leads, `null` if the response is none. */
+export function redirectLocation(
+  status: number,
+  headers: Headers,
+): string | null {
+  return [301, 302, 303, 307, 308].includes(status)
+    ? headers.get("location")
+    : null;
+}
+
+/**
+ * The target that a redirect leads to. `Authorization`, cookies and credentials
+ * go to the same origin only, and nothing goes from `wss:` to `ws:`.
+ */
+export function redirected(
+  target: Target,
+  { location, response }: Redirect,
+): Target {
+  let url: URL;
+  try {
+    const next = new URL(location, httpUrl(target.url));
+    next.hash = "";
+    url = parseUrl(next.href.replace(/^http/, "ws"));
+  } catch {
+    throw handshakeError(
+      target,
+      `it redirects to ${
+        quote(withoutQuery(location))
+      }, which is not a WebSocket URL`,
+      { response },
+    );
+  }
+  if (target.url.protocol === "wss:" && url.protocol === "ws:") {
+    throw handshakeError(
+      target,
+      `it redirects from wss: to ws: (${
+        displayUrl(url)
+      }), which would give up encryption`,
+      { response },
+    );
+  }
+  const headers = new Headers(target.headers);
+  const sameOrigin = url.protocol === target.url.protocol &&
+    url.host === target.url.host;
+  if (!sameOrigin) {
+    for (const name of ["authorization", "cookie", "proxy-authorization"]) {
+      headers.delete(name);
+    }
+  }
+  return { url: withoutCredentials(url), protocols: target.protocols, headers };
+}
+
+/** Leaves out what may be secret in a text that is not a URL we can read. */
+function withoutQuery(text: string): string {
+  return text.replace(/[?#].*$/s, "").replace(/\/\/[^/@]*@/, "//");
+}
+
+/**
+ * The heart of a network error's text. Around it Deno puts the whole URL, with
+ * its credentials and its query.
+ */
+export function networkReason(message: string): string {
+  const heart = message
+    .replace(/^.*?client error \(\w+\): /s, "")
+    .replace(/^NetworkError: (?:failed to connect to WebSocket: )?/, "")
+    .replace(/\b(?:https?|wss?):\/\/\S+/g, "the server");
+  return printable(heart);
+}

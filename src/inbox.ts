@@ -1,0 +1,416 @@
+import { setImmediate } from "node:timers";
+import { after } from "./duration.ts";
+
+/** How many messages may wait, and how many bytes they may have together. */
+export interface Limit {
+  messages: number;
+  bytes: number;
+}
+
+/** What an {@linkcode Inbox} needs to know. */
+export interface InboxOptions {
+  /** How much may wait before `overflow` applies. */
+  limit: Limit;
+  /**
+   * What happens past the limit: `"error"` tells `onOverflow` and takes no
+   * more, `"drop-oldest"` discards from the front, and `"pause"` takes
+   * everything but asks the source to stop until less than a quarter of the
+   * limit is waiting.
+   */
+  overflow: "error" | "drop-oldest" | "pause";
+  /** Called once when the limit is passed under `"error"`; it must end the inbox. */
+  onOverflow?: () => void;
+  /** Called when the source should stop and when it may go on, under `"pause"`. */
+  onPause?: () => void;
+  onResume?: () => void;
+}
+
+/** An error that waits its turn among the messages. */
+class Failure {
+  constructor(readonly error: Error, readonly size: number) {}
+}
+
+/** A call that waits; `max` is 0 for one message, else the size of a batch. */
+interface Waiter<T> {
+  readonly max: number;
+  /** The window is over: it takes what is there as soon as its turn comes. */
+  expired: boolean;
+  readonly resolve: (value: T | T[] | null) => void;
+  readonly reject: (reason: unknown) => void;
+  /** Stops its timer and its listener. */
+  release: (() => void) | null;
+  previous: Waiter<T> | null;
+  next: Waiter<T> | null;
+}
+
+/** How a stream ended: cleanly, or with what a single call then rejects with. */
+export type Outcome = { readonly error: unknown } | null;
+
+/** How a call may wait. */
+export interface WaitOptions {
+  /** Milliseconds; `undefined` waits without end. */
+  timeout?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * After so many results in a row that needed no waiting, a call gives way to
+ * the event loop: promise jobs run before everything else, so a loop of settled
+ * calls would starve every timer and the socket itself.
+ */
+const STREAK = 1024;
+
+/** From so many spent places at its front, the queue is cut once they are half of it. */
+const COMPACT = 4096;
+
+function sizeOf(item: unknown): number {
+  return typeof item === "string"
+    ? item.length
+    : item instanceof Uint8Array
+    ? item.byteLength
+    : (item as Failure).size;
+}
+
+/**
+ * A bounded first-in first-out queue between a source that pushes messages and
+ * calls that take them, one at a time or in batches. It knows nothing of
+ * sockets. Calls are served in the order in which they were made; each message
+ * costs the same whatever the length of the queue.
+ *
+ * While a batch is at the head of the line, the queue is what it has collected:
+ * a batch that is given up leaves everything where it is.
+ */
+export class Inbox<T extends string | Uint8Array> {
+  /** Messages from `#head` on; the places before it are spent. */
+  #items: (T | Failure)[] = [];
+  #head = 0;
+  #bytes = 0;
+  #failures = 0;
+  #dropped = 0;
+
+  #first: Waiter<T> | null = null;
+  #last: Waiter<T> | null = null;
+  #streak = 0;
+  #yielding = false;
+
+  #ended = false;
+  #outcome: Outcome = null;
+  #batchError: unknown;
+
+  #paused = false;
+  readonly #limit: Limit;
+  readonly #options: InboxOptions;
+
+  constructor(options: InboxOptions) {
+    this.#options = options;
+    this.#limit = options.limit;
+  }
+
+  /** What waits to be taken; nothing while a batch is collecting it. */
+  get buffered(): { messages: number; bytes: number } {
+    return this.#collecting
+      ? { messages: 0, bytes: 0 }
+      : { messages: this.#length, bytes: this.#bytes };
+  }
+
+  /** How many messages were discarded under `"drop-oldest"`. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** How the stream ended; `null` too as long as it has not. */
+  get outcome(): Outcome {
+    return this.#outcome;
+  }
+
+  /** Adds a message. Does nothing once the inbox has ended. */
+  push(message: T): void {
+    const first = this.#first;
+    if (
+      first !== null && first.max === 0 && this.#length === 0 &&
+      !this.#yielding && !this.#ended
+    ) {
+      this.#unlink(first);
+      first.resolve(message);
+      return;
+    }
+    this.#add(message, sizeOf(message));
+  }
+
+  /** Adds an error that one call gets in its turn. */
+  fail(error: Error, size: number): void {
+    this.#add(new Failure(error, size), size);
+  }
+
+  /**
+   * Ends the stream after what was pushed: from there on a single call gets
+   * `null` at a clean end or else the error; a batch rejects with `batchError`.
+   */
+  end(outcome: Outcome, batchError: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#outcome = outcome;
+    this.#batchError = batchError;
+    this.#serve();
+  }
+
+  /** Takes one message, `null` at a clean end. */
+  take(): Promise<T | null>;
+  take(options: WaitOptions): Promise<T | null>;
+  take(options?: WaitOptions): Promise<T | null> {
+    if (options !== undefined) {
+      return this.#wait(0, options) as Promise<T | null>;
+    }
+    if (
+      this.#first === null && this.#length > 0 && this.#failures === 0 &&
+      ++this.#streak < STREAK
+    ) {
+      return Promise.resolve(this.#shift() as T);
+    }
+    return new Promise((resolve, reject) => {
+      this.#append({
+        max: 0,
+        expired: false,
+        resolve: resolve as Waiter<T>["resolve"],
+        reject,
+        release: null,
+        previous: null,
+        next: null,
+      });
+    });
+  }
+
+  /**
+   * Collects messages for `duration` milliseconds, or until there are `max` of
+   * them, the limit is reached, an error is next, or the stream ends.
+   */
+  takeBatch(duration: number, max: number, signal?: AbortSignal): Promise<T[]> {
+    return this.#wait(max, { timeout: duration, signal }) as Promise<T[]>;
+  }
+
+  get #length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  get #collecting(): boolean {
+    return this.#first !== null && this.#first.max > 0;
+  }
+
+  #add(item: T | Failure, size: number): void {
+    if (this.#ended) return;
+    const first = this.#first;
+    const free = first === null || this.#yielding;
+    if (
+      free && this.#options.overflow === "error" && this.#overLimit(1, size)
+    ) {
+      this.#options.onOverflow?.();
+      return;
+    }
+    this.#items.push(item);
+    this.#bytes += size;
+    if (item instanceof Failure) this.#failures++;
+    if (!free) {
+      if (
+        first.max === 0 || this.#failures > 0 || this.#length >= first.max ||
+        this.#atLimit()
+      ) this.#serve();
+    } else if (this.#options.overflow === "drop-oldest") {
+      while (this.#overLimit(0, 0)) {
+        this.#shift();
+        this.#dropped++;
+      }
+    } else if (
+      this.#options.overflow === "pause" && !this.#paused &&
+      this.#overLimit(0, 0)
+    ) {
+      this.#paused = true;
+      this.#options.onPause?.();
+    }
+  }
+
+  #overLimit(messages: number, bytes: number): boolean {
+    return this.#length + messages > this.#limit.messages ||
+      this.#bytes + bytes > this.#limit.bytes;
+  }
+
+  #atLimit(): boolean {
+    return this.#length >= this.#limit.messages ||
+      this.#bytes >= this.#limit.bytes;
+  }
+
+  #wait(
+    max: number,
+    { timeout, signal }: WaitOptions,
+  ): Promise<T | T[] | null> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const waiter: Waiter<T> = {
+        max,
+        expired: timeout === 0,
+        resolve,
+        reject,
+        release: null,
+        previous: null,
+        next: null,
+      };
+      this.#append(waiter);
+      if (this.#first !== waiter && waiter.previous === null) return; // settled at once
+      if (timeout === 0 && max === 0 && !this.#yielding) {
+        return this.#expire(waiter);
+      }
+
+      const cancel = timeout !== undefined && timeout > 0
+        ? after(timeout, () => this.#expire(waiter))
+        : null;
+      const abort = signal && (() => {
+        this.#unlink(waiter);
+        reject(signal.reason);
+        this.#serve();
+      });
+      if (abort) signal.addEventListener("abort", abort);
+      waiter.release = () => {
+        cancel?.();
+        if (abort) signal.removeEventListener("abort", abort);
+      };
+    });
+  }
+
+  /** The time of a call is up. */
+  #expire(waiter: Waiter<T>): void {
+    waiter.expired = true;
+    if (waiter.max > 0) return this.#serve();
+    this.#unlink(waiter);
+    waiter.reject(timedOut());
+    this.#serve();
+  }
+
+  #append(waiter: Waiter<T>): void {
+    waiter.previous = this.#last;
+    if (this.#last === null) this.#first = waiter;
+    else this.#last.next = waiter;
+    this.#last = waiter;
+    if (this.#first !== waiter || this.#yielding) return;
+    if (++this.#streak >= STREAK) {
+      this.#yielding = true;
+      setImmediate(() => {
+        this.#yielding = false;
+        this.#streak = 0;
+        this.#serve();
+      });
+    } else if (!this.#settle(waiter)) {
+      this.#streak = 0;
+      // A batch at the head of the line collects: the source must not stand still.
+      this.#resume();
+    }
+  }
+
+  #unlink(waiter: Waiter<T>): void {
+    if (waiter.previous === null) this.#first = waiter.next;
+    else waiter.previous.next = waiter.next;
+    if (waiter.next === null) this.#last = waiter.previous;
+    else waiter.next.previous = waiter.previous;
+    waiter.previous = waiter.next = null;
+    if (waiter.release !== null) waiter.release();
+  }
+
+  /** Serves the calls that wait, in their order, as far as there is something for them. */
+  #serve(): void {
+    while (
+      this.#first !== null && !this.#yielding && this.#settle(this.#first)
+    );
+    this.#resume();
+  }
+
+  /** Gives the first call what is there for it; false if it has to wait. */
+  #settle(waiter: Waiter<T>): boolean {
+    const available = this.#length;
+    if (waiter.max === 0) {
+      if (available > 0) {
+        this.#unlink(waiter);
+        const item = this.#shift();
+        if (item instanceof Failure) waiter.reject(item.error);
+        else waiter.resolve(item);
+      } else if (this.#ended) {
+        this.#unlink(waiter);
+        if (this.#outcome === null) waiter.resolve(null);
+        else waiter.reject(this.#outcome.error);
+      } else if (waiter.expired) {
+        this.#unlink(waiter);
+        waiter.reject(timedOut());
+      } else return false;
+      return true;
+    }
+
+    const count = this.#failures === 0 ? available : this.#untilFailure();
+    if (
+      count < waiter.max && count === available && !waiter.expired &&
+      !this.#ended &&
+      !this.#atLimit()
+    ) return false;
+    this.#unlink(waiter);
+    if (count > 0) waiter.resolve(this.#shiftMany(Math.min(count, waiter.max)));
+    else if (available > 0) waiter.reject((this.#shift() as Failure).error);
+    else if (this.#ended) waiter.reject(this.#batchError);
+    else waiter.resolve([]);
+    return true;
+  }
+
+  /** How many messages stand before the first error. */
+  #untilFailure(): number {
+    let index = this.#head;
+    while (
+      index < this.#items.length && !(this.#items[index] instanceof Failure)
+    ) index++;
+    return index - this.#head;
+  }
+
+  #shift(): T | Failure {
+    const item = this.#items[this.#head]!;
+    this.#items[this.#head++] = undefined!;
+    this.#bytes -= sizeOf(item);
+    if (item instanceof Failure) this.#failures--;
+    this.#compact();
+    return item;
+  }
+
+  /** Takes messages, none of them a failure; the whole queue in one move. */
+  #shiftMany(count: number): T[] {
+    if (count === this.#items.length) {
+      const all = this.#items as T[];
+      this.#items = [];
+      this.#bytes = 0;
+      return all;
+    }
+    const taken = this.#items.slice(this.#head, this.#head + count) as T[];
+    this.#items.fill(undefined!, this.#head, this.#head + count);
+    this.#head += count;
+    for (const item of taken) this.#bytes -= sizeOf(item);
+    this.#compact();
+    return taken;
+  }
+
+  /** Gives spent places back, at a cost that each message shares once. */
+  #compact(): void {
+    if (this.#head === this.#items.length) {
+      this.#items = [];
+      this.#head = 0;
+    } else if (this.#head >= COMPACT && this.#head * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    if (this.#paused) this.#resume();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    const low = this.#length <= this.#limit.messages / 4 &&
+      this.#bytes <= this.#limit.bytes / 4;
+    if (!low && !this.#collecting && !this.#ended) return;
+    this.#paused = false;
+    this.#options.onResume?.();
+  }
+}
+
+function timedOut(): DOMException {
+  return new DOMException("No message arrived in time", "TimeoutError");
+}
