@@ -240,7 +240,8 @@ function common(actual: unknown, expected: unknown): unknown {
 
 // Neither an array nor a Date, Map, Uint8Array and so on.
 function isRecord(value: unknown): value is Record<string, unknown> {
-  return Object.prototype.toString.call(value) === "[object Object]";
+  return value instanceof Error ||
+    Object.prototype.toString.call(value) === "[object Object]";
 }
 
 function check(

@@ -6,6 +6,7 @@ export interface ParseOptions<
   TBooleans extends string = string,
   TStrings extends string = string,
   TCollectable extends string = string,
+  TDefaults extends Record<string, unknown> = Record<string, unknown>,
 > {
   "--"?: boolean;
   alias?: Record<string, string | readonly string[]>;
@@ -13,8 +14,7 @@ export interface ParseOptions<
   string?: TStrings | readonly TStrings[];
   collect?: TCollectable | readonly TCollectable[];
   negatable?: string | readonly string[];
-  default?: Record<string, unknown>;
-  stopEarly?: boolean;
+  default?: TDefaults;
   unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
 
@@ -23,82 +23,89 @@ export type Args<
   TBooleans extends string = never,
   TStrings extends string = never,
   TCollectable extends string = never,
+  TDefaulted = never,
 > =
   & { [key in Exclude<TBooleans, TCollectable>]: boolean }
   & { [key in Exclude<TStrings, TCollectable>]?: string }
+  & { [key in Extract<TStrings, TDefaulted>]: string }
   & { [key in Extract<TStrings, TCollectable>]: string[] }
   & { [key in Extract<TBooleans, TCollectable>]: boolean[] }
-  // deno-lint-ignore no-explicit-any -- @std knows the rest by its defaults
-  & { _: (string | number)[]; "--"?: string[]; [key: string]: any };
+  & { _: (string | number)[]; "--"?: string[]; [key: string]: unknown };
 
 /** Parses command-line arguments like `@std/cli`, whose ancestor minimist is. */
 export function parseArgs<
   TBooleans extends string = never,
   TStrings extends string = never,
   TCollectable extends string = never,
+  TDefaults extends Record<string, unknown> = Record<never, unknown>,
 >(
   args: readonly string[],
-  options: ParseOptions<TBooleans, TStrings, TCollectable> = {},
-): Args<TBooleans, TStrings, TCollectable> {
-  const { unknown, alias = {} } = options;
+  options: ParseOptions<TBooleans, TStrings, TCollectable, TDefaults> = {},
+): Args<TBooleans, TStrings, TCollectable, keyof TDefaults> {
+  const { alias = {}, unknown = () => true } = options;
+  const groups = Object.entries(alias).map(([key, names]) =>
+    [key, names].flat()
+  );
   const withAliases = (keys: string | readonly string[] = []) => {
-    const wanted = [keys].flat();
-    const groups = Object.entries(alias).map(([key, names]) =>
-      [key, names].flat()
-    );
-    const same = groups.filter((it) => it.some((key) => wanted.includes(key)));
-    return new Set([...wanted, ...same.flat()]);
+    const given = [keys].flat();
+    const others = groups.filter((it) => it.some((key) => given.includes(key)));
+    return new Set([...given, ...others.flat()]);
   };
   const strings = withAliases(options.string);
   const booleans = withAliases(options.boolean);
   const collect = withAliases(options.collect);
   const negatable = withAliases(options.negatable);
+  const known = new Set(
+    [...strings, ...booleans, ...collect, ...groups.flat()],
+  );
 
-  // Where the two read an argument differently, it is written so that minimist
-  // can only read it as @std does.
-  const original = new Map<string, string>();
+  // The two read `--key value` and `--no-key` differently, so minimist gets
+  // `--key=value`, which it can only read as @std does.
   const end = args.includes("--") ? args.indexOf("--") : args.length;
-  const rewritten = args.map((arg, index) => {
-    const key = /^--([^=]+)$/.exec(arg)?.[1];
-    if (key === undefined || index >= end) return arg;
-    const next = args[index + 1] ?? "";
-    let explicit = arg;
-    if (key.startsWith("no-") && !negatable.has(key.slice(3))) {
-      explicit = `--${key}=${strings.has(key) ? "" : true}`;
-    } else if (strings.has(key) && (next === "" || next.startsWith("-"))) {
-      explicit = `--${key}=`;
+  const explicit: string[] = [];
+  for (let i = 0; i < end; i++) {
+    const arg = args[i]!;
+    const [, key, given] = /^--([^=]+)(?:=([^]*))?$/.exec(arg) ?? [];
+    const negates = given === undefined && key?.startsWith("no-") &&
+      negatable.has(key.slice(3));
+    if (key === undefined || negates) {
+      explicit.push(arg);
+      continue;
     }
-    original.set(explicit, arg);
-    return explicit;
-  });
+    const next = i + 1 < end ? args[i + 1]! : "";
+    let value: string | true = given ?? (strings.has(key) ? "" : true);
+    const takesNext = booleans.has(key)
+      ? /^(true|false)$/.test(next)
+      : next !== "" && !next.startsWith("-");
+    if (given === undefined && takesNext) {
+      value = next;
+      i++;
+    }
+    if (!known.has(key) && unknown(arg, key, value) === false) continue;
+    const bare = value === true && !key.startsWith("no-");
+    explicit.push(bare ? arg : `--${key}=${value}`);
+  }
 
-  const parsed = minimist(rewritten, {
+  const parsed = minimist([...explicit, ...args.slice(end)], {
     "--": options["--"] ?? false,
     alias: alias as Record<string, string | string[]>,
     boolean: [...booleans],
     string: [...strings],
     default: options.default,
-    stopEarly: options.stopEarly ?? false,
-    unknown: unknown && ((arg) => {
-      const given = original.get(arg) ?? arg;
-      const { key, value } =
-        /^--?(?<key>[^=]+)(?:=(?<value>[^]*))?$/.exec(given)?.groups ?? {};
-      if (key === undefined) return unknown(given) !== false;
-      return collect.has(key) || unknown(given, key, value ?? true) !== false;
-    }),
+    unknown: (arg) => {
+      if (arg.startsWith("--")) return true; // asked above
+      if (!/^-./.test(arg)) return unknown(arg) !== false;
+      const letter = arg.slice(1).split("").find((it) => !known.has(it));
+      return letter === undefined || unknown(arg, letter, true) !== false;
+    },
   });
 
   // minimist keeps every value of a repeated option, @std the last one.
   for (const [key, value] of Object.entries(parsed)) {
     if (key === "_" || key === "--") continue;
-    if (collect.has(key)) {
-      parsed[key] = value === undefined ? [] : [value].flat();
-    } else if (Array.isArray(value)) {
-      parsed[key] = value.at(-1);
-    }
+    if (collect.has(key)) parsed[key] = [value].flat();
+    else if (Array.isArray(value)) parsed[key] = value.at(-1);
   }
-  for (const key of collect) {
-    if (strings.has(key)) parsed[key] ??= [];
-  }
-  return parsed as Args<TBooleans, TStrings, TCollectable>;
+  for (const key of strings.intersection(collect)) parsed[key] ??= [];
+  return parsed as Args<TBooleans, TStrings, TCollectable, keyof TDefaults>;
 }
