@@ -1,0 +1,306 @@
+/**
+ * One measurement in a process of its own: takes a {@linkcode Job} as its
+ * argument, and prints a line of JSON with what it measured.
+ *
+ * @module
+ */
+
+import { connectWebSocket, type WebSocketConnection } from "../mod.ts";
+import { Inbox } from "../src/inbox.ts";
+import type { Order } from "./sender.ts";
+
+/** What to measure, and how. */
+export interface Job {
+  task: "receive" | "connect" | "echo" | "heap" | "queue";
+  /** The way of doing it, a name among those of the task. */
+  how: string;
+  /** How `connectWebSocket` connects, where it is used. */
+  capture?: "none" | "tap" | "preflight";
+  /** The sender's address. */
+  url: string;
+  /** How many messages, connections or round trips. */
+  count: number;
+  /** Bytes in a message. */
+  size: number;
+}
+
+/** Milliseconds of one window, where a batch is a whole window. */
+const WINDOW = 300;
+
+type Capture = Job["capture"];
+
+/** Asks for messages and returns when the last one has arrived. */
+type Receive = (order: Order) => Promise<void>;
+
+async function open(url: string): Promise<WebSocket> {
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  await new Promise((resolve, reject) => {
+    socket.onopen = resolve;
+    socket.onerror = reject;
+  });
+  return socket;
+}
+
+/** A way of receiving through this module. */
+function wstap(
+  receive: (connection: WebSocketConnection, count: number) => Promise<void>,
+) {
+  return async (url: string, capture: Capture): Promise<Receive> => {
+    const [connection] = await connectWebSocket(url, {
+      capture: capture as "none",
+      maxBuffer: { bytes: 2 ** 30 }, // only the unread queue of `heap` is meant to be long
+    });
+    return async (order) => {
+      await connection.send(JSON.stringify(order));
+      await receive(connection, order.count);
+    };
+  };
+}
+
+/** A way of receiving with the native socket; `done` is to be called at the end. */
+function native(
+  receive: (socket: WebSocket, count: number, done: () => void) => void,
+) {
+  return async (url: string): Promise<Receive> => {
+    const socket = await open(url);
+    return (order) =>
+      new Promise((resolve) => {
+        receive(socket, order.count, resolve);
+        socket.send(JSON.stringify(order));
+      });
+  };
+}
+
+const RECEIVE: Record<
+  string,
+  (url: string, capture: Capture) => Promise<Receive>
+> = {
+  recv: wstap(async (connection, count) => {
+    for (let n = 0; n < count; n++) await connection.recv();
+  }),
+  batch: wstap(async (connection, count) => {
+    for (let n = 0; n < count;) {
+      const max = Math.min(1000, count - n);
+      n += (await connection.recvBatch(10, { max })).length;
+    }
+  }),
+  windows: wstap(async (connection, count) => {
+    for (let n = 0; n < count;) {
+      n += (await connection.recvBatch(WINDOW / 1000)).length;
+    }
+  }),
+  iterate: wstap(async (connection, count) => {
+    let n = 0;
+    for await (const _ of connection) if (++n === count) break;
+  }),
+
+  count: native((socket, count, done) => {
+    let n = 0;
+    socket.onmessage = () => {
+      if (++n === count) done();
+    };
+  }),
+  array: native((socket, count, done) => {
+    let taken: string[] = [];
+    let n = 0;
+    const take = () => {
+      n += taken.length;
+      taken = [];
+      if (n < count) return;
+      clearInterval(timer);
+      done();
+    };
+    const timer = setInterval(take, WINDOW);
+    socket.onmessage = (event) => void taken.push(event.data);
+    socket.onclose = take;
+  }),
+
+  /** Reads the bytes and makes nothing of them: all that the sender can give. */
+  tcp: async (url) => {
+    const { hostname, port } = new URL(url);
+    const conn = await Deno.connect({ hostname, port: Number(port) });
+    const buffer = new Uint8Array(256 * 1024);
+    const encoder = new TextEncoder();
+    await conn.write(encoder.encode(
+      "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n" +
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    ));
+    await conn.read(buffer); // the whole head: nothing else comes unasked
+    return async (order) => {
+      const text = encoder.encode(JSON.stringify(order)); // masked with zeros
+      await conn.write(
+        new Uint8Array([0x81, 0x80 | text.length, 0, 0, 0, 0, ...text]),
+      );
+      const head = order.size < 126 ? 2 : order.size < 65536 ? 4 : 10;
+      let left = order.count * (head + order.size);
+      while (left > 0) left -= (await conn.read(buffer))!;
+    };
+  },
+
+  /** Needs `--unstable-net`. */
+  stream: async (url) => {
+    // deno-lint-ignore no-explicit-any -- its types are there with the flag only
+    const socket = new (globalThis as any).WebSocketStream(url);
+    const { readable, writable } = await socket.opened;
+    const reader = readable.getReader();
+    const writer = writable.getWriter();
+    return async (order) => {
+      await writer.write(JSON.stringify(order));
+      for (let n = 0; n < order.count; n++) await reader.read();
+    };
+  },
+};
+
+/** Messages a second. */
+async function receive(job: Job): Promise<[number]> {
+  const { url, count, size } = job;
+  const run = await RECEIVE[job.how]!(url, job.capture);
+  await run({ count: Math.ceil(count / 5), size }); // to warm up
+  const start = performance.now();
+  // Windows end with the connection, so that no time passes after the last message.
+  await run({
+    count,
+    size,
+    close: job.how === "windows" || job.how === "array",
+  });
+  return [count / (performance.now() - start) * 1000];
+}
+
+/** Resolves with the first message there, with what closes the connection. */
+type Connect = (
+  url: string,
+  capture: Capture,
+) => Promise<() => Promise<unknown>>;
+
+const CONNECT: Record<string, Connect> = {
+  wstap: async (url, capture) => {
+    const [connection] = await connectWebSocket(url, {
+      capture: capture as "none",
+    });
+    await connection.recv();
+    return () => connection.close();
+  },
+  native: async (url) => {
+    const socket = new WebSocket(url);
+    await new Promise((resolve) => socket.onmessage = resolve);
+    return () =>
+      new Promise((resolve) => {
+        socket.onclose = resolve;
+        socket.close();
+      });
+  },
+};
+
+/** Milliseconds from the call to the first message: the median. */
+async function connect(job: Job): Promise<[number]> {
+  const times = [];
+  const url = new URL("/hello", job.url).href;
+  for (let i = 0; i < job.count; i++) {
+    const start = performance.now();
+    const close = await CONNECT[job.how]!(url, job.capture);
+    times.push(performance.now() - start);
+    await close();
+  }
+  return [quantile(times, 0.5)];
+}
+
+/** Sends a text and resolves when it has come back. */
+type Echo = (text: string) => Promise<unknown>;
+
+const ECHO: Record<string, (url: string, capture: Capture) => Promise<Echo>> = {
+  wstap: async (url, capture) => {
+    const [connection] = await connectWebSocket(url, {
+      capture: capture as "none",
+    });
+    return async (text) => {
+      await connection.send(text);
+      await connection.recv();
+    };
+  },
+  native: async (url) => {
+    const socket = await open(url);
+    return (text) =>
+      new Promise((resolve) => {
+        socket.onmessage = resolve;
+        socket.send(text);
+      });
+  },
+};
+
+/** Milliseconds of a round trip: the median, and what one in a hundred passes. */
+async function echo(job: Job): Promise<[number, number]> {
+  const text = "x".repeat(job.size);
+  const once = await ECHO[job.how]!(job.url, job.capture);
+  for (let i = 0; i < job.count / 5; i++) await once(text); // to warm up
+  const times = [];
+  for (let i = 0; i < job.count; i++) {
+    const start = performance.now();
+    await once(text);
+    times.push(performance.now() - start);
+  }
+  return [quantile(times, 0.5), quantile(times, 0.99)];
+}
+
+/** What holds so many messages, for the heap to be looked at. */
+const HEAP: Record<string, (job: Job) => Promise<() => number>> = {
+  wstap: async ({ url, capture, count, size }) => {
+    const [connection] = await connectWebSocket(url, {
+      capture: capture as "none",
+    });
+    await connection.send(JSON.stringify({ count, size }));
+    while (connection.buffered.messages < count) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return () => connection.buffered.messages;
+  },
+  strings: ({ count, size }) => {
+    const decoder = new TextDecoder();
+    const bytes = new TextEncoder().encode("x".repeat(size));
+    const strings = Array.from({ length: count }, () => decoder.decode(bytes));
+    return Promise.resolve(() => strings.length);
+  },
+};
+
+/** Bytes of heap for each message that waits; needs `--expose-gc`. */
+async function heap(job: Job): Promise<[number]> {
+  const { gc } = globalThis as unknown as { gc: () => void };
+  gc();
+  const before = Deno.memoryUsage().heapUsed;
+  const held = await HEAP[job.how]!(job);
+  gc();
+  const bytes = Deno.memoryUsage().heapUsed - before;
+  if (held() !== job.count) throw new Error("Some messages are missing");
+  return [bytes / job.count];
+}
+
+/** Nanoseconds to put one message in and take one out, with `size` waiting. */
+async function queue({ count, size }: Job): Promise<[number]> {
+  const limit = { messages: Infinity, bytes: Infinity };
+  const inbox = new Inbox<string>({ limit, overflow: "error" });
+  const text = "x".repeat(100);
+  for (let i = 0; i < size; i++) inbox.push(text);
+  const run = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      inbox.push(text);
+      await inbox.take();
+    }
+  };
+  await run(count / 5); // to warm up
+  const start = performance.now();
+  await run(count);
+  return [(performance.now() - start) / count * 1e6];
+}
+
+function quantile(values: number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(q * (sorted.length - 1))]!;
+}
+
+if (import.meta.main) {
+  const job: Job = JSON.parse(Deno.args[0]!);
+  const tasks = { receive, connect, echo, heap, queue };
+  console.log(JSON.stringify(await tasks[job.task](job)));
+  Deno.exit();
+}

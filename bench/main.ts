@@ -1,0 +1,128 @@
+/**
+ * Measures this module against the native socket and against what people use,
+ * prints a table of ratios, and writes `results.json` and `results.svg`.
+ *
+ * ```sh
+ * deno task bench                  # everything, about ten minutes
+ * deno task bench --only=Echo      # the rows that mention it; writes nothing
+ * deno task bench --short          # seconds: proves that it works; writes nothing
+ * ```
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import type { Job } from "./client.ts";
+import { findPeers } from "./peers.ts";
+import { chart, describeMachine, type Result, table } from "./report.ts";
+import { type Row, ROWS, type Run } from "./rows.ts";
+
+const args = parseArgs(Deno.args, {
+  boolean: ["short"],
+  string: ["only", "rounds", "import-map"],
+});
+const { short, only = "" } = args;
+const rounds = short ? 1 : Number(args.rounds ?? 7);
+
+const here = (name: string) => new URL(name, import.meta.url);
+const flags = args["import-map"] ? [`--import-map=${args["import-map"]}`] : [];
+const deno = Deno.execPath();
+const peers = await findPeers(flags);
+
+/** How to run one side in a process of its own; `null` if it is not installed. */
+function command(run: Run, url: string): [string, Deno.CommandOptions] | null {
+  const count = short ? Math.min(run.count, 500) : run.count;
+  if ("task" in run) {
+    const job: Job = { ...run, count, url };
+    const file = here("client.ts").pathname;
+    const options = ["--unstable-net", "--v8-flags=--expose-gc", ...flags];
+    return [deno, {
+      args: ["run", "-A", ...options, file, JSON.stringify(job)],
+    }];
+  }
+  const peer = peers.get(run.peer);
+  if (peer === undefined) return null;
+  const { path, args, env } = peer;
+  return [path, { args: [...args, url, `${count}`, `${run.size}`], env }];
+}
+
+async function measure([path, options]: [string, Deno.CommandOptions]) {
+  const { success, stdout } = await new Deno.Command(path, {
+    ...options,
+    stderr: "inherit",
+  }).output();
+  if (!success) throw new Error(`Failed: ${path} ${options.args?.join(" ")}`);
+  return JSON.parse(new TextDecoder().decode(stdout)) as number[];
+}
+
+/** Measures both sides in alternation; `null` if one of them is not installed. */
+async function compare(row: Row, url: string): Promise<Result | null> {
+  const ours = command(row.ours, url);
+  const theirs = command(row.theirs, url);
+  if (ours === null || theirs === null) return null;
+  const index = row.index ?? 0;
+  const pairs: { ours: number; theirs: number }[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const pair = { ours: 0, theirs: 0 };
+    const take = async (side: "ours" | "theirs") => {
+      pair[side] = (await measure(side === "ours" ? ours : theirs))[index]!;
+    };
+    await take(round % 2 === 0 ? "ours" : "theirs");
+    await take(round % 2 === 0 ? "theirs" : "ours");
+    pairs.push(pair);
+  }
+  const ratios = pairs.map(({ ours, theirs }) => ours / theirs);
+  return {
+    section: row.section,
+    what: row.what,
+    against: row.against,
+    unit: row.unit,
+    ours: quantile(pairs.map((it) => it.ours), 0.5),
+    theirs: quantile(pairs.map((it) => it.theirs), 0.5),
+    ratio: quantile(ratios, 0.5),
+    quartiles: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+    atLeast: row.atLeast,
+    atMost: row.atMost,
+  };
+}
+
+function quantile(values: number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const low = sorted[Math.floor(at)]!;
+  return low + (sorted[Math.ceil(at)]! - low) * (at % 1);
+}
+
+const sender = new Deno.Command(deno, {
+  args: ["run", "-A", ...flags, here("sender.ts").pathname],
+  stdout: "piped",
+}).spawn();
+const results: Result[] = [];
+try {
+  const reader = sender.stdout.getReader();
+  const port = new TextDecoder().decode((await reader.read()).value).trim();
+  const url = `ws://127.0.0.1:${port}`;
+  const chosen = ROWS.filter(({ section, what, against }) =>
+    `${section}: ${what} / ${against}`.includes(only)
+  );
+  for (const [index, row] of chosen.entries()) {
+    console.error(
+      `${index + 1} of ${chosen.length}: ${row.what} / ${row.against}`,
+    );
+    const result = await compare(row, url);
+    if (result === null) console.error("  not installed");
+    else results.push(result);
+  }
+} finally {
+  sender.kill();
+  await sender.output().catch(() => {});
+}
+
+const machine = await describeMachine([...peers.values()]);
+const json = JSON.stringify({ machine, rounds, results }, null, 2) + "\n";
+const svg = chart(machine, results);
+console.log(table(machine, rounds, results));
+if (!short && only === "") {
+  await Deno.writeTextFile(here("results.json"), json);
+  await Deno.writeTextFile(here("results.svg"), svg);
+}

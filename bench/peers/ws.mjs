@@ -1,0 +1,32 @@
+// npm `ws` behind the shortest pull queue that is correct, in Node and in Deno.
+// Takes the sender's address, a number of messages and their size; prints the
+// rate. WS is the URL of the package's `wrapper.mjs` where "ws" is not found.
+import process from "node:process";
+const { default: WebSocket } = await import(process.env.WS ?? "ws");
+
+const [url, count, size] = process.argv.slice(2);
+const queue = [];
+const waiting = [];
+const socket = new WebSocket(url, { perMessageDeflate: false });
+socket.on("message", (data) => {
+  const text = data.toString();
+  if (waiting.length > 0) waiting.shift()(text);
+  else queue.push(text);
+});
+const recv = () =>
+  queue.length > 0
+    ? Promise.resolve(queue.shift())
+    : new Promise((resolve) => waiting.push(resolve));
+
+async function run(count) {
+  socket.send(JSON.stringify({ count, size: Number(size) }));
+  for (let n = 0; n < count; n++) await recv();
+}
+
+socket.on("open", async () => {
+  await run(Math.ceil(count / 5)); // to warm up
+  const start = performance.now();
+  await run(Number(count));
+  console.log(`[${count / (performance.now() - start) * 1000}]`);
+  process.exit();
+});

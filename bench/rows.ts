@@ -1,0 +1,208 @@
+import type { Job } from "./client.ts";
+import type { Peer } from "./peers.ts";
+
+/** What to run: a job of `client.ts`, or a peer that does the same. */
+export type Run = Omit<Job, "url"> | {
+  peer: Peer;
+  count: number;
+  size: number;
+};
+
+/** Two ways of doing a thing, and what their ratio should come to. */
+export interface Row {
+  section: string;
+  what: string;
+  against: string;
+  ours: Run;
+  theirs: Run;
+  /** Which of the numbers that the job prints; the first by default. */
+  index?: number;
+  /** More of the first is better, less of the others. */
+  unit: "messages/s" | "ms" | "ns" | "bytes";
+  /** What the ratio must reach, or must not pass; neither where it is only reported. */
+  atLeast?: number;
+  atMost?: number;
+}
+
+type Capture = NonNullable<Job["capture"]>;
+type Load = { count: number; size: number };
+
+/** The ways to connect. */
+const CAPTURES: { capture: Capture; connectAtMost: number }[] = [
+  { capture: "none", connectAtMost: 1.3 },
+  { capture: "preflight", connectAtMost: 2.7 },
+];
+
+const SMALL: Load = { count: 1_000_000, size: 100 };
+const LARGE: Load = { count: 20_000, size: 64 * 1024 };
+const PULL = "its own pull queue";
+
+/** The calls that receive, and what the native socket does in their place. */
+const CALLS = [
+  { call: "recv()", how: "recv", load: SMALL, atLeast: 0.8 },
+  {
+    call: "recvBatch(), max: 1000",
+    how: "batch",
+    load: SMALL,
+    atLeast: 0.92,
+  },
+  {
+    call: "recvBatch(), whole windows",
+    how: "windows",
+    load: SMALL,
+    baseline: "array",
+    atLeast: 0.95,
+  },
+  { call: "for await", how: "iterate", load: SMALL, atLeast: 0.7 },
+  { call: "recv(), 64 KiB", how: "recv", load: LARGE, atLeast: 0.97 },
+];
+
+const BASELINES: Record<string, string> = {
+  count: "native WebSocket, counting",
+  array: "native WebSocket, into an array",
+};
+
+function receive(how: string, load: Load, capture: Capture = "none"): Run {
+  return { task: "receive", how, capture, ...load };
+}
+
+/** The sender is not what is measured: bytes that are read and dropped come faster. */
+const sender: Row[] = [
+  { what: "bytes read and dropped, 100 B", load: SMALL, times: 10 },
+  { what: "bytes read and dropped, 64 KiB", load: LARGE, times: 4 },
+].map(({ what, load, times }) => ({
+  section: "The sender's ceiling",
+  what,
+  against: BASELINES.count!,
+  ours: receive("tcp", { ...load, count: load.count * times }),
+  theirs: receive("count", load),
+  unit: "messages/s",
+}));
+
+const calls: Row[] = CALLS.map((it) => ({
+  section: "Receiving, 100-byte messages unless said",
+  what: it.call,
+  against: BASELINES[it.baseline ?? "count"]!,
+  ours: receive(it.how, it.load),
+  theirs: receive(it.baseline ?? "count", it.load),
+  unit: "messages/s",
+  atLeast: it.atLeast,
+}));
+
+const captures: Row[] = CAPTURES.filter(({ capture }) => capture === "tap")
+  .flatMap(({ capture }) =>
+    CALLS.map((it) => ({
+      section: `The same with capture: "${capture}"`,
+      what: it.call,
+      against: 'capture: "none"',
+      ours: receive(it.how, it.load, capture),
+      theirs: receive(it.how, it.load),
+      unit: "messages/s",
+      atLeast: it.load === SMALL ? 0.85 : 0.6,
+    }))
+  );
+
+const peers: Row[] = [
+  {
+    against: `npm ws in Deno, ${PULL}`,
+    peer: "ws in Deno" as const,
+    part: 5,
+    floors: [0.9, 1.5],
+  },
+  {
+    against: `npm ws in Node, ${PULL}`,
+    peer: "ws in Node" as const,
+    part: 1,
+    floors: [1, 1],
+  },
+  {
+    against: "Python websockets, recv()",
+    peer: "Python websockets" as const,
+    part: 10,
+    floors: [1, 1],
+  },
+  {
+    against: "Deno WebSocketStream, read()",
+    peer: null,
+    part: 1,
+    floors: [1, 1],
+  },
+].flatMap(({ against, peer, part, floors }) =>
+  [SMALL, LARGE].map((load, index) => {
+    const { size } = load;
+    const count = load.count / part;
+    return {
+      section: "Receiving strings, against others",
+      what: index === 0 ? "recv()" : "recv(), 64 KiB",
+      against,
+      ours: receive("recv", { count, size }),
+      theirs: peer === null
+        ? receive("stream", { count, size })
+        : { peer, count, size },
+      unit: "messages/s",
+      atLeast: floors[index],
+    };
+  })
+);
+
+const connect: Row[] = CAPTURES.map(({ capture, connectAtMost }) => ({
+  section: "From the call to the first message",
+  what: `connectWebSocket(), capture: "${capture}"`,
+  against: "native WebSocket",
+  ours: { task: "connect", how: "wstap", capture, count: 200, size: 5 },
+  theirs: { task: "connect", how: "native", count: 200, size: 5 },
+  unit: "ms",
+  atMost: connectAtMost,
+}));
+
+const echo: Row[] = CAPTURES.filter(({ capture }) => capture !== "preflight")
+  .flatMap(({ capture }) =>
+    ["median", "99th percentile"].map((what, index) => ({
+      section: "Echo through send() and recv()",
+      what: `${what}, capture: "${capture}"`,
+      against: "native WebSocket",
+      ours: { task: "echo", how: "wstap", capture, count: 20_000, size: 100 },
+      theirs: { task: "echo", how: "native", count: 20_000, size: 100 },
+      index,
+      unit: "ms",
+      atMost: capture === "none" ? 1.15 : undefined,
+    }))
+  );
+
+const waiting: Row[] = [
+  ...[1000, 1_000_000].map((size): Row => ({
+    section: "Messages that wait",
+    what: `queue with ${size.toLocaleString("en")} waiting`,
+    against: "queue with 10 waiting",
+    ours: { task: "queue", how: "", count: 2_000_000, size },
+    theirs: { task: "queue", how: "", count: 2_000_000, size: 10 },
+    unit: "ns",
+    atMost: 1.2,
+  })),
+  {
+    section: "Messages that wait",
+    what: "heap of a waiting message",
+    against: "the string itself",
+    ours: {
+      task: "heap",
+      how: "wstap",
+      capture: "none",
+      count: 2e5,
+      size: 100,
+    },
+    theirs: { task: "heap", how: "strings", count: 2e5, size: 100 },
+    unit: "bytes",
+    atMost: 1.5,
+  },
+];
+
+/** Every comparison, in the order of the table. */
+export const ROWS: Row[] = [
+  ...sender,
+  ...calls,
+  ...captures,
+  ...peers,
+  ...connect,
+  ...echo,
+  ...waiting,
+];
