@@ -99,7 +99,7 @@ function parseText(text: string): number {
 
   const span = /\s*(\d+(?:\.\d+)?|\.\d+)\s*(\p{L}*)/uy;
   let sum = 0;
-  while (span.lastIndex < unsigned.length) {
+  do {
     const start = span.lastIndex;
     const match = span.exec(unsigned);
     if (match === null) {
@@ -117,7 +117,7 @@ function parseText(text: string): number {
       );
     }
     sum += Number(number) * length;
-  }
+  } while (span.lastIndex < unsigned.length);
   return sign === "-" ? -sum : sum;
 }
 
