@@ -3,63 +3,81 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 import importMap from "../without_jsr/import_map.json" with { type: "json" };
 
-const root = new URL("../", import.meta.url);
-const folder = new URL("without_jsr/", root);
+const folder = new URL("../without_jsr/", import.meta.url);
 const FLAG = "--import-map=without_jsr/import_map.json\n";
+const VERSION = "1.0.0";
+const CODE = "export {};";
 
-const isStandIn = ([name]: [string, string]) => name.startsWith("@std/");
-const fromJsr = ([, target]: [string, string]) => target.startsWith("jsr:");
-const not = <T>(test: (it: T) => boolean) => (it: T) => !test(it);
+const entryPoints = Object.keys(importMap.imports).filter(isStd);
+const packages = [...new Set(entryPoints.map(packageOf))].sort();
 
-/** Runs flags.ts against a registry, with nothing in the cache. */
+function isStd(name: string): boolean {
+  return name.startsWith("@std/");
+}
+
+function packageOf(entryPoint: string): string {
+  return entryPoint.split("/", 2).join("/");
+}
+
+/**
+ * Runs flags.ts with nothing in the cache, in a project of its own, since a
+ * clone may have `"links"` or other ways to JSR.
+ */
 async function flags(env: Record<string, string>) {
-  const cache = await Deno.makeTempDir();
+  const project = await Deno.makeTempDir();
   try {
+    await Deno.mkdir(`${project}/without_jsr`);
+    for (const file of ["flags.ts", "import_map.json"]) {
+      const copy = `${project}/without_jsr/${file}`;
+      await Deno.copyFile(new URL(file, folder), copy);
+    }
+    const imports = Object.fromEntries(
+      packages.map((name) => [name, `jsr:${name}@^${VERSION}`]),
+    );
+    await Deno.writeTextFile(
+      `${project}/deno.json`,
+      JSON.stringify({ imports, lock: false }),
+    );
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", "without_jsr/flags.ts"],
-      cwd: root,
-      env: { DENO_DIR: cache, WITHOUT_JSR: "", NO_PROXY: "127.0.0.1", ...env },
+      cwd: project,
+      env: {
+        DENO_DIR: `${project}/cache`,
+        NO_PROXY: "127.0.0.1",
+        WITHOUT_JSR: "",
+        ...env,
+      },
     }).output();
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
     return { code, stdout: text(stdout), stderr: text(stderr) };
   } finally {
-    await Deno.remove(cache, { recursive: true });
+    await Deno.remove(project, { recursive: true });
   }
 }
 
-/** A registry of empty modules: for each name in the import map, but one. */
-async function answer(request: Request, missing?: string): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  const [, packageName, rest] = /^\/(@std\/[^/]+)\/(.+)$/.exec(pathname) ?? [];
-  const range = Object.entries(config.imports)
-    .find(([name]) => name === packageName)?.[1].split("@^")[1];
-  if (range === undefined) return new Response(null, { status: 404 });
-  const version = `${range}.0.0`.split(".").slice(0, 3).join(".");
-
-  if (rest === "meta.json") {
-    return Response.json({ versions: { [version]: {} }, latest: version });
-  }
-  if (rest !== `${version}_meta.json`) return new Response("export {};");
-
-  const sha256 = new Uint8Array(
-    await crypto.subtle.digest(
-      "SHA-256",
-      new TextEncoder().encode("export {};"),
-    ),
-  );
-  const entries = Object.keys(importMap.imports)
-    .filter((name) => `${name}/`.startsWith(`${packageName}/`))
-    .filter((name) => name !== missing);
-  return Response.json({
-    exports: Object.fromEntries(
-      entries.map((
-        name,
-      ) => [`.${name.slice(packageName!.length)}`, "./mod.ts"]),
-    ),
-    manifest: {
-      "/mod.ts": { size: 10, checksum: `sha256-${sha256.toHex()}` },
+/** A registry that has these entry points, all of them empty. */
+function serveJsr(entryPoints: string[]) {
+  return Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    async (request) => {
+      const [, name, file] =
+        /^\/(@std\/[^/]+)\/(.+)$/.exec(new URL(request.url).pathname) ?? [];
+      if (file === "meta.json") {
+        return Response.json({ versions: { [VERSION]: {} }, latest: VERSION });
+      }
+      if (file !== `${VERSION}_meta.json`) return new Response(CODE);
+      const bytes = new TextEncoder().encode(CODE);
+      const digest = await crypto.subtle.digest("SHA-256", bytes);
+      const checksum = `sha256-${new Uint8Array(digest).toHex()}`;
+      const exports = entryPoints
+        .filter((it) => packageOf(it) === name)
+        .map((it) => [`.${it.slice(name!.length)}`, "./mod.ts"]);
+      return Response.json({
+        exports: Object.fromEntries(exports),
+        manifest: { "/mod.ts": { size: bytes.length, checksum } },
+      });
     },
-  });
+  );
 }
 
 Deno.test("import_map.json repeats what deno.json imports from npm", () => {
@@ -67,32 +85,27 @@ Deno.test("import_map.json repeats what deno.json imports from npm", () => {
     config.name + name.slice(1),
     target.replace("./", "../"),
   ]);
+  const others = (imports: Record<string, string>) =>
+    Object.entries(imports).filter(([name]) => !isStd(name));
   assertEquals(
-    Object.fromEntries(
-      Object.entries(importMap.imports).filter(not(isStandIn)),
-    ),
-    Object.fromEntries([
-      ...own,
-      ...Object.entries(config.imports).filter(not(fromJsr)),
-    ]),
+    Object.fromEntries(others(importMap.imports)),
+    Object.fromEntries([...own, ...others(config.imports)]),
   );
 });
 
-Deno.test("import_map.json has a stand-in for each package from JSR", async () => {
-  const standIns = Object.entries(importMap.imports).filter(isStandIn);
-  for (const [, target] of standIns) {
-    assert((await Deno.stat(new URL(target, folder))).isFile);
+Deno.test("import_map.json has a stand-in for each package of @std", async () => {
+  assertEquals(packages, Object.keys(config.imports).filter(isStd).sort());
+  for (const [name, target] of Object.entries(importMap.imports)) {
+    if (isStd(name)) assert((await Deno.stat(new URL(target, folder))).isFile);
   }
-  const packages = standIns.map(([name]) => name.split("/", 2).join("/"));
-  const expected = Object.entries(config.imports).filter(fromJsr);
-  assertEquals(
-    [...new Set(packages)].sort(),
-    expected.map(([name]) => name).sort(),
-  );
 });
 
 Deno.test("flags.ts picks the stand-ins when asked to", async () => {
-  const { code, stdout, stderr } = await flags({ WITHOUT_JSR: "1" });
+  await using server = serveJsr(entryPoints);
+  const { code, stdout, stderr } = await flags({
+    JSR_URL: `http://127.0.0.1:${server.addr.port}/`,
+    WITHOUT_JSR: "1",
+  });
   assertEquals({ code, stdout }, { code: 0, stdout: FLAG });
   assertStringIncludes(stderr, "stand-ins");
 });
@@ -112,10 +125,7 @@ Deno.test("flags.ts picks the stand-ins when nothing answers", async () => {
 });
 
 Deno.test("flags.ts takes a mirror that has every package for JSR", async () => {
-  await using server = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen() {} },
-    (request) => answer(request),
-  );
+  await using server = serveJsr(entryPoints);
   const result = await flags({
     JSR_URL: `http://127.0.0.1:${server.addr.port}/`,
   });
@@ -126,11 +136,8 @@ Deno.test("flags.ts takes a mirror that has every package for JSR", async () => 
   });
 });
 
-Deno.test("flags.ts picks the stand-ins when one entry point is missing", async () => {
-  await using server = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen() {} },
-    (request) => answer(request, "@std/testing/time"),
-  );
+Deno.test("flags.ts picks the stand-ins when an entry point is missing", async () => {
+  await using server = serveJsr(entryPoints.slice(0, -1));
   const { code, stdout } = await flags({
     JSR_URL: `http://127.0.0.1:${server.addr.port}/`,
   });

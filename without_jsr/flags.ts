@@ -27,14 +27,14 @@ async function resolves(specifiers: string[]): Promise<boolean> {
 }
 
 if (import.meta.main) {
+  const unwanted = Deno.env.get("WITHOUT_JSR") === "1";
   const standIns = Object.keys(importMap.imports)
     .filter((name) => name.startsWith("@std/"));
-  if (Deno.env.get("WITHOUT_JSR") !== "1" && await resolves(standIns)) {
+  if (!unwanted && await resolves(standIns)) {
     console.error("Using @std from JSR.");
   } else {
-    console.error(
-      "JSR cannot be reached: using the stand-ins in without_jsr/ .",
-    );
+    const reason = unwanted ? "WITHOUT_JSR is set" : "JSR cannot be reached";
+    console.error(`${reason}: using the stand-ins in without_jsr/ .`);
     console.log("--import-map=without_jsr/import_map.json");
   }
 }
