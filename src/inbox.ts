@@ -132,6 +132,8 @@ export class Inbox<T extends string | Uint8Array> {
     ) {
       this.#unlink(first);
       first.resolve(message);
+      // A batch whose window is over may be next.
+      if (this.#first !== null) this.#serve();
       return;
     }
     this.#add(message, sizeOf(message));
@@ -199,7 +201,7 @@ export class Inbox<T extends string | Uint8Array> {
   #add(item: T | Failure, size: number): void {
     if (this.#ended) return;
     const first = this.#first;
-    const free = first === null || this.#yielding;
+    const free = first === null;
     if (
       free && this.#options.overflow === "error" && this.#overLimit(1, size)
     ) {
@@ -379,6 +381,7 @@ export class Inbox<T extends string | Uint8Array> {
       const all = this.#items as T[];
       this.#items = [];
       this.#bytes = 0;
+      this.#resume();
       return all;
     }
     const taken = this.#items.slice(this.#head, this.#head + count) as T[];
