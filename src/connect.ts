@@ -1,5 +1,6 @@
 import { captureNone } from "./capture/none.ts";
 import { capturePreflight } from "./capture/preflight.ts";
+import { captureTap } from "./capture/tap.ts";
 import type { HttpOptions, Scope } from "./capture/scope.ts";
 import {
   checkSignal,
@@ -24,12 +25,13 @@ export interface ConnectOptions {
   headers?: HeadersInit;
   /**
    * Where the response comes from: a request of its own ahead of the socket
-   * (`"preflight"`), or nowhere (`"none"`: it says only what the native socket
-   * knows).
+   * (`"preflight"`), the connection itself, whose bytes then pass through a
+   * loopback tap (`"tap"`, which also holds back a peer that sends too fast),
+   * or nowhere (`"none"`: it says only what the native socket knows).
    *
    * @default {"preflight"}
    */
-  capture?: "preflight" | "none";
+  capture?: "preflight" | "tap" | "none";
   /**
    * Whether to follow redirects: at most 10, never from `wss:` to `ws:`, and
    * with `Authorization` and cookies for the same origin only.
@@ -50,8 +52,9 @@ export interface ConnectOptions {
    */
   closeTimeout?: DurationLike;
   /**
-   * Ends the connection when no message arrived for this long. Pings do not
-   * count, since the native socket does not show them. None by default.
+   * Ends the connection when nothing arrived for this long. With capture
+   * `"tap"` every byte counts, with the others only messages: pings are
+   * invisible there. None by default.
    */
   idleTimeout?: DurationLike;
   /** Aborts the handshake, and later the connection. */
@@ -84,7 +87,9 @@ export interface ConnectOptions {
   };
   /**
    * What happens when the peer outruns the buffer: the connection is closed
-   * (`"error"`), or the oldest messages are discarded (`"drop-oldest"`).
+   * (`"error"`), or the oldest messages are discarded (`"drop-oldest"`). With
+   * capture `"tap"` neither happens: the peer is held back from a quarter of
+   * the buffer on.
    *
    * @default {"error"}
    */
@@ -96,15 +101,20 @@ export interface ConnectOptions {
 const MAX_REDIRECTS = 10;
 const MAX_BUFFER_BYTES = 64 * 1024 * 1024;
 
-const CAPTURES = { preflight: capturePreflight, none: captureNone };
+const CAPTURES = {
+  preflight: capturePreflight,
+  tap: captureTap,
+  none: captureNone,
+};
 
 /**
  * Connects to a WebSocket server, and gives the connection together with the
  * HTTP response that answered the handshake.
  *
  * By default the server is asked twice: a pre-flight request, whose response
- * you get, and then the socket itself. With `capture: "none"` it is asked once,
- * and the response says only what the native socket knows.
+ * you get, and then the socket itself. With `capture: "tap"` it is asked once,
+ * and the response is that of the connection itself; with `"none"` it is asked
+ * once, and the response says only what the native socket knows.
  *
  * @example Usage
  * ```ts no-eval
@@ -218,10 +228,11 @@ export async function open(
       const answer = await CAPTURES[settings.capture](
         target,
         scope,
-        (socket) => {
+        (socket, line) => {
           connection = createConnection({
             ...settings,
             socket,
+            line,
             url: target.url.href,
             quietLoss,
           });
@@ -251,7 +262,7 @@ function parseOptions(options: ConnectOptions) {
     );
   }
   return {
-    capture: oneOf("capture", options.capture, ["preflight", "none"]),
+    capture: oneOf("capture", options.capture, ["preflight", "tap", "none"]),
     redirect: oneOf("redirect", options.redirect, ["error", "follow"]),
     binary: oneOf("binary", options.binary, ["text", "bytes"]),
     overflow: oneOf("overflow", options.overflow, ["error", "drop-oldest"]),

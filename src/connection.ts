@@ -7,6 +7,7 @@ import {
 } from "./errors.ts";
 import { kindOf } from "./handshake.ts";
 import { Inbox, type Limit } from "./inbox.ts";
+import type { Line } from "./line.ts";
 
 /** How a connection was closed. */
 export interface CloseInfo {
@@ -46,6 +47,8 @@ type Sendable = string | Uint8Array | ArrayBuffer;
 /** What a connection is made of. */
 export interface ConnectionInit {
   socket: WebSocket;
+  /** What is under the socket, with capture `"tap"`. */
+  line: Line | undefined;
   /** Without credentials. */
   url: string;
   binary: "text" | "bytes";
@@ -77,6 +80,15 @@ const LOST: CloseInfo = { code: 1006, reason: "", clean: false };
 export let createConnection: (
   init: ConnectionInit,
 ) => WebSocketConnection<Message>;
+
+/**
+ * How a connection that is over came to its end: the error that `recv()` then
+ * rejects with, `null` for a clean end, and whether this side closed it, by
+ * `close()` or because the buffer was full.
+ */
+export let endOf: (
+  connection: WebSocketConnection<Message>,
+) => { error: unknown; ours: boolean };
 
 /**
  * An open WebSocket connection whose messages are received on demand.
@@ -127,38 +139,64 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
   /** How it is being closed, or was closed; `null` while it is open. */
   #closing: CloseInfo | null = null;
   #over = false;
+  /** Whether this side began to close it, for a reason of its own. */
+  #ours = false;
   /** The native socket's own words for what went wrong. */
   #failure = "";
   #cancelCloseTimeout = () => {};
   #cancelIdleTimeout = () => {};
+  /** When something last arrived, in milliseconds of `performance.now()`. */
   #lastTraffic = 0;
+  /** Whether the line is being held back, so that silence is our own doing. */
+  #paused = false;
+  readonly #nativeClosed = Promise.withResolvers<void>();
   #readable: ReadableStream<T> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
   static {
     createConnection = (init) => new WebSocketConnection<Message>(init);
+    endOf = (connection) => ({
+      error: connection.#inbox.outcome?.error ?? null,
+      ours: connection.#ours,
+    });
   }
 
   private constructor(init: ConnectionInit) {
-    const { socket, url, limit, signal, idleTimeout } = init;
+    const { socket, line, url, limit, signal, idleTimeout } = init;
     this.url = url;
-    this.protocol = socket.protocol;
+    this.protocol = line?.protocol ?? socket.protocol;
     this.extensions = socket.extensions;
     this.#socket = socket;
     this.#init = init;
     const { promise, resolve } = Promise.withResolvers<CloseInfo>();
     this.closed = promise;
     this.#settleClosed = resolve;
-    this.#inbox = new Inbox<Message>({
-      limit,
-      overflow: init.overflow,
-      onOverflow: () => this.#overflow(),
-    });
+    this.#inbox = new Inbox<Message>(
+      line === undefined
+        ? { limit, overflow: init.overflow, onOverflow: () => this.#overflow() }
+        : {
+          limit: { messages: limit.messages / 4, bytes: limit.bytes / 4 },
+          overflow: "pause",
+          onPause: () => {
+            this.#paused = true;
+            line.pause();
+          },
+          onResume: () => {
+            this.#paused = false;
+            this.#lastTraffic = performance.now();
+            line.resume();
+          },
+        },
+    );
 
-    socket.onmessage = idleTimeout === undefined
+    const onTraffic = () => {
+      this.#lastTraffic = performance.now();
+    };
+    if (line !== undefined) line.onTraffic = onTraffic;
+    socket.onmessage = idleTimeout === undefined || line !== undefined
       ? (event) => this.#receive(event.data)
       : (event) => {
-        this.#lastTraffic = performance.now();
+        onTraffic();
         this.#receive(event.data);
       };
     socket.onerror = (event) => {
@@ -167,7 +205,7 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
     socket.onclose = (event) => this.#onClose(event);
     signal?.addEventListener("abort", this.#abort);
     if (idleTimeout !== undefined) {
-      this.#lastTraffic = performance.now();
+      onTraffic();
       this.#watchIdle(idleTimeout);
     }
   }
@@ -400,6 +438,7 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
       );
     }
     if (this.#closing === null) {
+      this.#ours = true;
       this.#startClosing({ code, reason, clean: false });
       this.#endClosed({ code, reason, clean: false });
     }
@@ -488,6 +527,7 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
   }
 
   #onClose({ code, reason, wasClean }: CloseEvent): void {
+    this.#nativeClosed.resolve();
     if (wasClean) {
       const info = { code, reason, clean: true };
       this.#endClosed(info);
@@ -522,7 +562,7 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
     this.#socket.close(info.code, info.reason);
     this.#cancelCloseTimeout = after(
       this.#init.closeTimeout,
-      () => this.#finish(LOST),
+      () => this.#cut(LOST),
     );
   }
 
@@ -530,6 +570,12 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
   #drop(error: unknown, info: CloseInfo): void {
     this.#endInbox(error);
     if (this.#closing === null) this.#startClosing({ ...LOST, code: 1000 });
+    this.#cut(info);
+  }
+
+  /** Ends what can be ended: a native socket that waits for its peer cannot. */
+  #cut(info: CloseInfo): void {
+    this.#init.line?.cut();
     this.#finish(info);
   }
 
@@ -541,10 +587,18 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
     this.#cancelCloseTimeout();
     this.#init.signal?.removeEventListener("abort", this.#abort);
     this.#socket.onmessage = null;
-    this.#settleClosed(info);
+    const { line, closeTimeout } = this.#init;
+    if (line === undefined) return this.#settleClosed(info);
+    // What the socket said last is still on its way to the server.
+    const cancel = after(closeTimeout, () => line.cut());
+    Promise.all([line.ended, this.#nativeClosed.promise]).then(() => {
+      cancel();
+      this.#settleClosed(info);
+    });
   }
 
   #overflow(): void {
+    this.#ours = true;
     this.#endInbox(new BufferOverflowError(this.#init.limit));
     this.#startClosing({
       code: OVERFLOW_CODE,
@@ -557,6 +611,7 @@ export class WebSocketConnection<T extends string | Uint8Array = string>
 
   /** Looks again when the time since the last traffic would be up. */
   #watchIdle(idleTimeout: number): void {
+    if (this.#paused) this.#lastTraffic = performance.now();
     const left = this.#lastTraffic + idleTimeout - performance.now();
     if (left > 0) {
       this.#cancelIdleTimeout = after(left, () => this.#watchIdle(idleTimeout));

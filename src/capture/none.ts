@@ -1,7 +1,8 @@
 import type { Redirect, Target } from "../handshake.ts";
 import { HandshakeResponse } from "../response.ts";
 import { explain } from "./preflight.ts";
-import type { Attach, Scope } from "./scope.ts";
+import type { Attach } from "../line.ts";
+import { createClient, type Scope } from "./scope.ts";
 import { openSocket } from "./socket.ts";
 
 /**
@@ -14,15 +15,20 @@ export async function captureNone(
   attach: Attach,
 ): Promise<HandshakeResponse | Redirect> {
   const headers = new Headers();
-  const failure = await openSocket(target, scope, (socket) => {
-    if (socket.protocol !== "") {
-      headers.set("sec-websocket-protocol", socket.protocol);
-    }
-    if (socket.extensions !== "") {
-      headers.set("sec-websocket-extensions", socket.extensions);
-    }
-    attach(socket);
-  });
+  const failure = await openSocket(
+    target,
+    createClient(scope),
+    scope.signal,
+    (socket) => {
+      if (socket.protocol !== "") {
+        headers.set("sec-websocket-protocol", socket.protocol);
+      }
+      if (socket.extensions !== "") {
+        headers.set("sec-websocket-extensions", socket.extensions);
+      }
+      attach(socket);
+    },
+  );
   if (failure !== null) return await explain(target, scope, failure);
   return new HandshakeResponse({
     url: target.url.href,

@@ -14,12 +14,10 @@ import {
   verifyUpgrade,
 } from "../handshake.ts";
 import { HandshakeResponse } from "../response.ts";
-import { type Attach, createClient, type Scope } from "./scope.ts";
+import { readStart } from "./body.ts";
+import type { Attach } from "../line.ts";
+import { createClient, type Scope } from "./scope.ts";
 import { openSocket } from "./socket.ts";
-
-/** How much of a refusal's body is read, in bytes and in milliseconds. */
-export const MAX_BODY = 64 * 1024;
-export const MAX_BODY_TIME = 5_000;
 
 /**
  * How long a server may need to notice the end of the pre-flight's connection:
@@ -38,10 +36,15 @@ export async function capturePreflight(
 ): Promise<HandshakeResponse | Redirect> {
   const answer = await preflight(target, scope);
   if (!(answer instanceof HandshakeResponse)) return answer;
-  let failure = await openSocket(target, scope, attach);
+  let failure = await openSocket(
+    target,
+    createClient(scope),
+    scope.signal,
+    attach,
+  );
   if (failure === null) return answer;
   await sleep(RETRY_DELAY, scope.signal);
-  failure = await openSocket(target, scope, attach);
+  failure = await openSocket(target, createClient(scope), scope.signal, attach);
   if (failure === null) return answer;
   return await explain(target, scope, failure);
 }
@@ -155,37 +158,6 @@ function refuseForNativeSocket(
       `and it is "${printable(connection)}"; capture "tap" takes it`,
     response,
   );
-}
-
-/** The first 64 KiB of a body, or what comes of them in 5 seconds. */
-async function readStart(
-  body: ReadableStream<Uint8Array> | null,
-  { signal, caller }: Scope,
-): Promise<Uint8Array> {
-  const start = new Uint8Array(MAX_BODY);
-  if (body === null) return start.subarray(0, 0);
-  let length = 0;
-  const reader = body.getReader();
-  const stop = () => void reader.cancel().catch(() => {});
-  const timer = setTimeout(stop, MAX_BODY_TIME);
-  signal.addEventListener("abort", stop);
-  try {
-    while (length < MAX_BODY) {
-      const { value, done } = await reader.read();
-      if (done) break;
-      const part = value.subarray(0, MAX_BODY - length);
-      start.set(part, length);
-      length += part.length;
-    }
-  } catch {
-    // A body that breaks off is no worse than none: the status is what counts.
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
-    stop();
-  }
-  caller?.throwIfAborted();
-  return start.slice(0, length);
 }
 
 /** The error for a `fetch` that got no answer. A missing permission stays what it is. */

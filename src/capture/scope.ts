@@ -21,9 +21,6 @@ export interface Scope {
   readonly caller: AbortSignal | undefined;
 }
 
-/** Takes over the native socket in the event that opens it. */
-export type Attach = (socket: WebSocket) => void;
-
 /** An HTTP client for one connection, over HTTP/1.1: over TLS, HTTP/2 would drop the upgrade. */
 export function createClient({ http }: Scope): Deno.HttpClient {
   const { caCerts, cert, key, proxy } = http;

@@ -4,25 +4,26 @@ import {
   networkReason,
   type Target,
 } from "../handshake.ts";
-import { type Attach, createClient, type Scope } from "./scope.ts";
+import type { Attach } from "../line.ts";
 
 /**
  * Opens Deno's native socket and hands it over in the very event that opened
  * it, before it can dispatch a message.
  *
+ * @param client What it is opened with; it is closed here.
  * @returns `null` when it opened, else the native socket's own words for why not.
  * @throws {HandshakeError} If the server chose what was not offered.
  * @throws The signal's reason, when it aborts first.
  */
 export function openSocket(
   target: Target,
-  scope: Scope,
+  client: Deno.HttpClient,
+  signal: AbortSignal,
   attach: Attach,
 ): Promise<string | null> {
   return new Promise((resolve, reject) => {
-    const { signal } = scope;
+    using _ = client; // the socket keeps what it needs of it
     signal.throwIfAborted();
-    using client = createClient(scope);
     const socket = new WebSocket(target.url, {
       protocols: [...target.protocols],
       headers: target.headers,

@@ -1,0 +1,226 @@
+/**
+ * As much of HTTP/1.1 (RFC 9112) as it takes to send one request over a
+ * connection and to read its answer.
+ *
+ * @module
+ */
+
+/** The most bytes that a response head may have, with the 1xx heads before it. */
+export const MAX_HEAD = 64 * 1024;
+
+/** What a server sent is not HTTP/1.1. */
+export class MalformedResponse extends Error {}
+
+/** The head of a response. */
+export interface ResponseHead {
+  /** `"1.1"` or `"1.0"`. */
+  readonly version: string;
+  readonly status: number;
+  readonly headers: Headers;
+}
+
+/** Encodes text whose characters are bytes, as header values are. */
+export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+function decodeLatin1(bytes: Uint8Array): string {
+  let text = "";
+  for (let start = 0; start < bytes.length; start += 4096) {
+    text += String.fromCharCode(...bytes.subarray(start, start + 4096));
+  }
+  return text;
+}
+
+/** The bytes of a request head. */
+export function encodeHead(
+  startLine: string,
+  headers: Iterable<[string, string]>,
+): Uint8Array {
+  let text = startLine + "\r\n";
+  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
+  return encodeLatin1(text + "\r\n");
+}
+
+/** Writes all of the bytes. */
+export async function writeAll(
+  conn: Deno.Conn,
+  bytes: Uint8Array,
+): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) {
+    sent += await conn.write(bytes.subarray(sent));
+  }
+}
+
+/** Reads heads from a connection, and keeps what came with them. */
+export class HeadReader {
+  readonly #conn: Deno.Conn;
+  readonly #buffer = new Uint8Array(MAX_HEAD + 1);
+  /** How much of the buffer is filled. */
+  #length = 0;
+  #heads = 0;
+
+  constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+  }
+
+  /** Takes what has been read beyond the last head. */
+  takeRest(): Uint8Array {
+    const rest = this.#buffer.slice(0, this.#length);
+    this.#length = 0;
+    return rest;
+  }
+
+  /**
+   * Reads up to the next empty line, and gives the lines before it.
+   *
+   * @throws {MalformedResponse} If the head is too large or breaks off.
+   * @throws {Error} If the connection ends before the head begins.
+   */
+  async readLines(): Promise<string[]> {
+    let from = 0;
+    while (true) {
+      const end = endOfHead(this.#buffer.subarray(0, this.#length), from);
+      if (this.#heads + (end ?? this.#length) > MAX_HEAD) {
+        throw new MalformedResponse(
+          `its head is larger than ${MAX_HEAD / 1024} KiB`,
+        );
+      }
+      if (end !== null) {
+        const text = decodeLatin1(this.#buffer.subarray(0, end));
+        this.#buffer.copyWithin(0, end, this.#length);
+        this.#length -= end;
+        this.#heads += end;
+        return text.trimEnd().split(/\r?\n/);
+      }
+      // There is room: the buffer is larger than any head that is taken.
+      const length = await this.#conn.read(this.#buffer.subarray(this.#length));
+      if (length === null) {
+        if (this.#length === 0) {
+          throw new Error("connection closed before message completed");
+        }
+        throw new MalformedResponse("its head breaks off");
+      }
+      from = Math.max(0, this.#length - 3);
+      this.#length += length;
+    }
+  }
+
+  /** Reads the head of the final response, past those with other 1xx statuses. */
+  async readResponse(): Promise<ResponseHead> {
+    while (true) {
+      const head = parseHead(await this.readLines());
+      if (head.status >= 200 || head.status === 101) return head;
+    }
+  }
+
+  /** The bytes of a body as it is on the wire, until the connection ends. */
+  async *#raw(): AsyncGenerator<Uint8Array> {
+    const rest = this.takeRest();
+    if (rest.length > 0) yield rest;
+    while (true) {
+      const chunk = new Uint8Array(16 * 1024);
+      const length = await this.#conn.read(chunk);
+      if (length === null) return;
+      yield chunk.subarray(0, length);
+    }
+  }
+
+  /** The body that follows a head (RFC 9112 section 6.3), with its encodings undone. */
+  body({ status, headers }: ResponseHead): ReadableStream<Uint8Array> | null {
+    if (status === 204 || status === 304) return null;
+    const length = headers.get("content-length");
+    const chunked = /(?:^|,)\s*chunked\s*$/i.test(
+      headers.get("transfer-encoding") ?? "",
+    );
+    const content = chunked
+      ? unchunk(this.#raw())
+      : length !== null && /^\d+$/.test(length)
+      ? limit(this.#raw(), Number(length))
+      : this.#raw();
+    const stream = ReadableStream.from(content);
+    const encoding = headers.get("content-encoding")?.trim().toLowerCase();
+    return encoding === "gzip" || encoding === "deflate"
+      ? stream.pipeThrough(new DecompressionStream(encoding) as TransformStream)
+      : stream;
+  }
+}
+
+/** Where a head ends: behind its empty line, `null` if that has not come yet. */
+function endOfHead(bytes: Uint8Array, from: number): number | null {
+  for (
+    let at = bytes.indexOf(10, from);
+    at !== -1;
+    at = bytes.indexOf(10, at + 1)
+  ) {
+    if (bytes[at + 1] === 10) return at + 2;
+    if (bytes[at + 1] === 13 && bytes[at + 2] === 10) return at + 3;
+  }
+  return null;
+}
+
+function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
+  const match = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: .*)?$/.exec(statusLine);
+  if (match === null) {
+    throw new MalformedResponse(
+      "it does not begin with an HTTP/1.1 status line",
+    );
+  }
+  const headers = new Headers();
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    try {
+      headers.append(
+        line.slice(0, Math.max(colon, 0)),
+        line.slice(colon + 1).trim(),
+      );
+    } catch {
+      throw new MalformedResponse("it has a malformed header");
+    }
+  }
+  return { version: match[1]!, status: Number(match[2]), headers };
+}
+
+async function* limit(
+  chunks: AsyncIterable<Uint8Array>,
+  length: number,
+): AsyncGenerator<Uint8Array> {
+  if (length === 0) return;
+  for await (const chunk of chunks) {
+    yield chunk.subarray(0, length);
+    length -= chunk.length;
+    if (length <= 0) return;
+  }
+}
+
+/** Undoes the chunked transfer coding (RFC 9112 section 7.1); what is wrong in it ends the body. */
+async function* unchunk(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let line = "";
+  let left = 0; // bytes of the chunk that are still to come
+  for await (let bytes of chunks) {
+    while (bytes.length > 0) {
+      if (left > 0) {
+        yield bytes.subarray(0, left);
+        const taken = Math.min(left, bytes.length);
+        bytes = bytes.subarray(taken);
+        left -= taken;
+        continue;
+      }
+      const newline = bytes.indexOf(10);
+      line += decodeLatin1(newline === -1 ? bytes : bytes.subarray(0, newline));
+      if (newline === -1) break;
+      bytes = bytes.subarray(newline + 1);
+      const size = /^\s*([0-9a-f]{1,12})\s*(?:;.*)?\r?$/i.exec(line);
+      if (size !== null) {
+        left = parseInt(size[1]!, 16);
+        if (left === 0) return;
+      } else if (line.trim() !== "") {
+        return;
+      }
+      line = "";
+    }
+    if (line.length > 4096) return;
+  }
+}

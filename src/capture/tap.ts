@@ -1,0 +1,444 @@
+import {
+  acceptFor,
+  createKey,
+  handshakeError,
+  invalidUpgrade,
+  networkReason,
+  type Redirect,
+  redirectLocation,
+  refusal,
+  requestHeaders,
+  type Target,
+  verifyUpgrade,
+} from "../handshake.ts";
+import { HandshakeResponse } from "../response.ts";
+import { readStart } from "./body.ts";
+import {
+  encodeHead,
+  HeadReader,
+  MalformedResponse,
+  type ResponseHead,
+  writeAll,
+} from "./http1.ts";
+import type { Attach, Line } from "../line.ts";
+import type { Scope } from "./scope.ts";
+import { openSocket } from "./socket.ts";
+
+/** The header by which the tap knows its own socket. It goes no further. */
+const PROOF = "x-wstap-proof";
+
+/** How much one read may bring, in bytes. */
+const BUFFER = 256 * 1024;
+
+/**
+ * Captures the response of the connection itself: makes the handshake over a
+ * connection of its own, then puts the native socket on top of it, by way of a
+ * one-shot listener on loopback that copies bytes both ways.
+ */
+export async function captureTap(
+  target: Target,
+  scope: Scope,
+  attach: Attach,
+): Promise<HandshakeResponse | Redirect> {
+  refuseProxy(target, scope);
+  const listener = listen();
+  let server: Deno.Conn | undefined;
+  let handedOver = false;
+  const abort = () => server && close(server);
+  scope.signal.addEventListener("abort", abort);
+  try {
+    server = await dial(target, scope);
+    const reader = new HeadReader(server);
+    const answer = await shakeHands(target, scope, server, reader);
+    if (!(answer instanceof HandshakeResponse)) return answer;
+    await splice(
+      target,
+      scope,
+      server,
+      reader.takeRest(),
+      answer,
+      listener,
+      attach,
+    );
+    handedOver = true;
+    return answer;
+  } catch (error) {
+    scope.signal.throwIfAborted();
+    throw error;
+  } finally {
+    scope.signal.removeEventListener("abort", abort);
+    close(listener);
+    if (!handedOver && server) close(server);
+  }
+}
+
+/** Listens on loopback; needs a permission that the other capture modes do not. */
+function listen(): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    throw new Deno.errors.NotCapable(
+      `Capture "tap" passes the connection through 127.0.0.1: ` +
+        `run again with --allow-net=127.0.0.1 beside the host, or choose another capture`,
+    );
+  }
+}
+
+/** The tap dials by itself, so a proxy would be passed by: better to say so. */
+function refuseProxy(target: Target, { http }: Scope): void {
+  const instead = `: choose capture "preflight" or "none"`;
+  if (http.proxy !== undefined) {
+    throw new TypeError(
+      `Capture "tap" cannot go through the proxy of the "http" option${instead}`,
+    );
+  }
+  const variable = proxyVariable(target.url);
+  if (variable !== null) {
+    throw new TypeError(
+      `Capture "tap" cannot go through the proxy that ${variable} names${instead}, ` +
+        `or list the host in NO_PROXY`,
+    );
+  }
+}
+
+/** The environment variable that names a proxy for a URL, as far as it may be read. */
+function proxyVariable(url: URL): string | null {
+  const scheme = url.protocol === "wss:" ? "HTTPS_PROXY" : "HTTP_PROXY";
+  const name = [scheme, scheme.toLowerCase(), "ALL_PROXY", "all_proxy"].find(
+    readVariable,
+  );
+  if (name === undefined) return null;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const exempt = (readVariable("NO_PROXY") || readVariable("no_proxy") || "")
+    .split(",").map((entry) => entry.trim().toLowerCase()).filter((entry) =>
+      entry !== ""
+    );
+  const matches = (entry: string) => {
+    const domain = entry.replace(/^\*?\./, "");
+    return entry === "*" || host === domain || host.endsWith(`.${domain}`);
+  };
+  return exempt.some(matches) ? null : name;
+}
+
+function readVariable(name: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) : undefined;
+}
+
+/** Connects to the server, over TLS for `wss:`. */
+async function dial(
+  { url, ...target }: Target,
+  scope: Scope,
+): Promise<Deno.Conn> {
+  const secure = url.protocol === "wss:";
+  const hostname = url.hostname.replace(/^\[|\]$/g, "");
+  const address = { hostname, port: Number(url.port) || (secure ? 443 : 80) };
+  const { caCerts, cert, key } = scope.http;
+  const tls = {
+    hostname,
+    alpnProtocols: ["http/1.1"],
+    ...(caCerts && { caCerts }),
+  };
+  let conn: Deno.TcpConn | Deno.TlsConn | undefined;
+  const abort = () => conn && close(conn);
+  scope.signal.addEventListener("abort", abort);
+  try {
+    if (cert !== undefined && key !== undefined && secure) {
+      conn = await abortable(
+        Deno.connectTls({ ...address, ...tls, cert, key }),
+        scope.signal,
+      );
+    } else {
+      const tcp = conn = await Deno.connect({
+        ...address,
+        signal: scope.signal,
+      });
+      tcp.setNoDelay(true);
+      if (secure) conn = await Deno.startTls(tcp, tls);
+    }
+    if ("handshake" in conn) await conn.handshake();
+    return conn;
+  } catch (error) {
+    if (conn) close(conn);
+    scope.signal.throwIfAborted();
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const reason = networkReason((error as Error).message);
+    throw handshakeError({ url, ...target }, reason, {
+      cause: new TypeError(reason),
+    });
+  } finally {
+    scope.signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Waits for a connection that cannot be cancelled; one that comes too late is closed. */
+function abortable<T extends Deno.Conn>(
+  dialled: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    dialled.then((conn) => signal.aborted ? close(conn) : resolve(conn), reject)
+      .finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/** Sends the handshake request, and takes the answer to it. */
+async function shakeHands(
+  target: Target,
+  scope: Scope,
+  server: Deno.Conn,
+  reader: HeadReader,
+): Promise<HandshakeResponse | Redirect> {
+  const { url } = target;
+  const key = createKey();
+  const headers = requestHeaders(target, key);
+  if (!headers.has("user-agent")) {
+    headers.set("user-agent", navigator.userAgent);
+  }
+  const request = encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
+    ["host", url.host],
+    ...headers,
+  ]);
+  let head: ResponseHead;
+  try {
+    await writeAll(server, request);
+    head = await reader.readResponse();
+  } catch (error) {
+    scope.signal.throwIfAborted();
+    if (error instanceof MalformedResponse) {
+      throw invalidUpgrade(target, error.message);
+    }
+    const reason = networkReason((error as Error).message);
+    throw handshakeError(target, reason, { cause: new TypeError(reason) });
+  }
+
+  const { status } = head;
+  // Loaded only here: a handshake that succeeds needs none but the one phrase.
+  const statusText = status === 101
+    ? "Switching Protocols"
+    : (await import("node:http")).STATUS_CODES[status] ?? "";
+  const response = (body?: Uint8Array) =>
+    new HandshakeResponse({
+      url: url.href,
+      status,
+      statusText,
+      headers: head.headers,
+      source: "tap",
+      body,
+    });
+  if (status === 101) {
+    if (head.version !== "1.1") {
+      throw invalidUpgrade(
+        target,
+        `it speaks HTTP/${head.version}, not HTTP/1.1`,
+        response(),
+      );
+    }
+    await verifyUpgrade(target, response(), key);
+    return response();
+  }
+  const location = scope.follow ? redirectLocation(status, head.headers) : null;
+  if (location !== null) return { location, response: response() };
+  throw refusal(target, response(await readStart(reader.body(head), scope)));
+}
+
+/** Puts the native socket on top of the server's connection. */
+async function splice(
+  target: Target,
+  scope: Scope,
+  server: Deno.Conn,
+  rest: Uint8Array,
+  response: HandshakeResponse,
+  listener: Deno.TcpListener,
+  attach: Attach,
+): Promise<void> {
+  const { port } = listener.addr;
+  const proof = crypto.randomUUID();
+  const loopback: Target = {
+    url: new URL(`ws://127.0.0.1:${port}/`),
+    protocols: [],
+    headers: new Headers({ [PROOF]: proof }),
+  };
+  // Both the URL and the proxy lead here: the environment can override either one.
+  const client = Deno.createHttpClient({
+    http2: false,
+    proxy: { transport: "tcp", hostname: "127.0.0.1", port },
+  });
+  let line: TapLine | undefined;
+  const admission = admit(listener, proof, async (conn, key) => {
+    line = new TapLine(
+      server,
+      conn,
+      response.headers.get("sec-websocket-protocol") ?? "",
+    );
+    await writeAll(
+      conn,
+      encodeHead("HTTP/1.1 101 Switching Protocols", [
+        ["upgrade", "websocket"],
+        ["connection", "Upgrade"],
+        ["sec-websocket-accept", await acceptFor(key)],
+      ]),
+    );
+    line.start(rest);
+  });
+  let failure: string | null = "it was not opened";
+  try {
+    failure = await openSocket(
+      loopback,
+      client,
+      scope.signal,
+      (socket) => attach(socket, line),
+    );
+  } finally {
+    close(listener);
+    if (failure !== null) line?.cut();
+    await admission;
+  }
+  if (failure !== null) {
+    throw handshakeError(
+      target,
+      `the socket did not open over the loopback tap: ${failure}`,
+    );
+  }
+}
+
+/**
+ * Accepts connections until one shows the proof, hands that one over, and drops
+ * every other. Ends when it has, or when the listener is closed.
+ */
+async function admit(
+  listener: Deno.TcpListener,
+  proof: string,
+  serve: (conn: Deno.TcpConn, key: string) => Promise<void>,
+): Promise<void> {
+  const strangers = new Set<Deno.TcpConn>();
+  const checks: Promise<void>[] = [];
+  const check = async (conn: Deno.TcpConn) => {
+    strangers.add(conn);
+    try {
+      const lines = await new HeadReader(conn).readLines();
+      const value = (name: string) =>
+        lines.find((line) => line.toLowerCase().startsWith(`${name}: `))?.slice(
+          name.length + 2,
+        );
+      if (value(PROOF) !== proof) return close(conn);
+      strangers.delete(conn);
+      close(listener);
+      await serve(conn, value("sec-websocket-key") ?? "");
+    } catch {
+      close(conn); // a stranger that broke off; our own socket reports its failure itself
+    }
+  };
+  try {
+    while (true) checks.push(check(await listener.accept()));
+  } catch {
+    for (const conn of strangers) close(conn); // the listener was closed
+  }
+  await Promise.all(checks);
+}
+
+/** Copies bytes between the server and the native socket until either ends. */
+class TapLine implements Line {
+  readonly protocol: string;
+  readonly ended: Promise<void>;
+  onTraffic = () => {};
+  readonly #server: Deno.Conn;
+  readonly #local: Deno.Conn;
+  readonly #settleEnded: () => void;
+  /** Shut while the consumer is behind. */
+  #gate: PromiseWithResolvers<void> | null = null;
+
+  constructor(server: Deno.Conn, local: Deno.TcpConn, protocol: string) {
+    local.setNoDelay(true);
+    this.#server = server;
+    this.#local = local;
+    this.protocol = protocol;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#settleEnded = resolve;
+  }
+
+  /** @param rest What the server sent behind its response head. */
+  start(rest: Uint8Array): void {
+    Promise.all([this.#copyDown(rest), this.#copyUp()]).then(() => {
+      this.cut();
+      this.#settleEnded();
+    });
+  }
+
+  pause(): void {
+    this.#gate ??= Promise.withResolvers();
+  }
+
+  resume(): void {
+    this.#gate?.resolve();
+    this.#gate = null;
+  }
+
+  cut(): void {
+    this.resume();
+    close(this.#server);
+    close(this.#local);
+  }
+
+  /** From the server to the native socket, reading ahead of what is being written. */
+  async #copyDown(rest: Uint8Array): Promise<void> {
+    let buffer = new Uint8Array(BUFFER);
+    let spare = new Uint8Array(BUFFER);
+    try {
+      let written = writeAll(this.#local, rest);
+      while (true) {
+        written.catch(() => {}); // seen when it is awaited
+        if (this.#gate !== null) await this.#gate.promise;
+        const length = await this.#server.read(buffer);
+        await written;
+        if (length === null) break;
+        this.onTraffic();
+        written = writeAll(this.#local, buffer.subarray(0, length));
+        [buffer, spare] = [spare, buffer];
+      }
+    } catch {
+      // The connection was lost, or cut: the native socket reports what it means.
+    }
+    await endWriting(this.#local);
+  }
+
+  /** From the native socket to the server; the end of the socket ends it all. */
+  async #copyUp(): Promise<void> {
+    const buffer = new Uint8Array(BUFFER);
+    let broken = false;
+    try {
+      for (let length; (length = await this.#local.read(buffer)) !== null;) {
+        if (broken) continue; // what cannot be sent is gone; what was received is not
+        await writeAll(this.#server, buffer.subarray(0, length)).catch(() =>
+          broken = true
+        );
+      }
+    } catch {
+      // The native socket is gone without a word.
+    }
+    await endWriting(this.#server);
+    this.cut();
+  }
+}
+
+/** Tells the other side that nothing more comes, where it can still be told. */
+async function endWriting(conn: Deno.Conn): Promise<void> {
+  try {
+    await conn.closeWrite();
+  } catch {
+    // It is closed already.
+  }
+}
+
+/** Closes what may be closed already. */
+function close(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // It is.
+  }
+}
