@@ -253,6 +253,20 @@ Deno.test("spawnServer() starts ws, which refuses more than --max-live", async (
   assert.equal((await get(`${server.url}/echo`, {}, UPGRADE)).status, 101);
 });
 
+Deno.test("spawnServer() starts ws, which counts a connection until --release-after", async () => {
+  await using server = await spawnServer("ws", [
+    ...["--max-live", "1", "--release-after", "200"],
+  ]);
+  const answers = [];
+  for (const wait of [0, 400]) {
+    await delay(wait);
+    const url = `${server.url}/echo`;
+    answers.push((await get(url, {}, UPGRADE)).status);
+    answers.push((await get(url, {}, UPGRADE)).status);
+  }
+  assert.deepEqual(answers, [101, 503, 101, 503]);
+});
+
 Deno.test("spawnServer() starts ws, which closes its port and opens it again", async () => {
   await using server = await spawnServer("ws");
   await server.command("refuse");
