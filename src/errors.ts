@@ -140,8 +140,11 @@ export class BufferOverflowError extends Error {
    * @param limit The limit that was passed.
    */
   constructor(limit: { messages: number; bytes: number }) {
+    const parts = Object.entries(limit)
+      .filter(([, most]) => most !== Infinity)
+      .map(([unit, most]) => `${most} ${unit}`);
     super(
-      `The peer outran the buffer of ${limit.messages} messages and ${limit.bytes} bytes: ` +
+      `The peer outran the buffer of ${parts.join(" and ")}: ` +
         `receive faster, raise maxBuffer, or choose overflow "drop-oldest"`,
     );
     this.limit = { ...limit };
