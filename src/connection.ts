@@ -121,7 +121,7 @@ export let endOf: (
  *
  * @typeParam T `string`, and `Uint8Array` too where `binary` is `"bytes"`.
  */
-export class WebSocketConnection<T extends string | Uint8Array = string>
+export class WebSocketConnection<T = string>
   implements AsyncIterable<T>, AsyncDisposable {
   /** The URL that is connected to, after redirects and without credentials. */
   readonly url: string;

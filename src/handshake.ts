@@ -233,12 +233,14 @@ function lists(value: string | null, token: string): boolean {
 /**
  * Throws a {@linkcode HandshakeError} that names the rule of RFC 6455 section
  * 4.1 which a 101 response breaks.
+ *
+ * @param expected What {@linkcode acceptFor} gives for the key that was sent.
  */
-export async function verifyUpgrade(
+export function verifyUpgrade(
   target: Target,
   response: HandshakeResponse,
-  key: string,
-): Promise<void> {
+  expected: string,
+): void {
   const { headers } = response;
   const upgrade = headers.get("upgrade");
   const accept = headers.get("sec-websocket-accept");
@@ -248,7 +250,7 @@ export async function verifyUpgrade(
     ? `its Connection header is ${
       shown(headers.get("connection"))
     } and does not list "upgrade"`
-    : accept?.trim() !== await acceptFor(key)
+    : accept?.trim() !== expected
     ? `its Sec-WebSocket-Accept header is ${
       shown(accept)
     } and does not answer the key`

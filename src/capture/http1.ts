@@ -55,7 +55,7 @@ export async function writeAll(
 /** Reads heads from a connection, and keeps what came with them. */
 export class HeadReader {
   readonly #conn: Deno.Conn;
-  readonly #buffer = new Uint8Array(MAX_HEAD + 1);
+  #buffer = new Uint8Array(2048);
   /** How much of the buffer is filled. */
   #length = 0;
   #heads = 0;
@@ -93,7 +93,11 @@ export class HeadReader {
         this.#heads += end;
         return text.trimEnd().split(/\r?\n/);
       }
-      // There is room: the buffer is larger than any head that is taken.
+      if (this.#length === this.#buffer.length) {
+        const larger = new Uint8Array(this.#length * 2);
+        larger.set(this.#buffer);
+        this.#buffer = larger;
+      }
       const length = await this.#conn.read(this.#buffer.subarray(this.#length));
       if (length === null) {
         if (this.#length === 0) {

@@ -2,7 +2,7 @@ import type { Redirect, Target } from "../handshake.ts";
 import { HandshakeResponse } from "../response.ts";
 import { explain } from "./preflight.ts";
 import type { Attach } from "../line.ts";
-import { createClient, type Scope } from "./scope.ts";
+import { type Scope, socketClient } from "./scope.ts";
 import { openSocket } from "./socket.ts";
 
 /**
@@ -17,7 +17,7 @@ export async function captureNone(
   const headers = new Headers();
   const failure = await openSocket(
     target,
-    createClient(scope),
+    socketClient(target, scope),
     scope.signal,
     (socket) => {
       if (socket.protocol !== "") {

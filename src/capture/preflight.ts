@@ -1,6 +1,7 @@
 import { sleep } from "../duration.ts";
 import { HandshakeError, printable } from "../errors.ts";
 import {
+  acceptFor,
   createKey,
   handshakeError,
   httpUrl,
@@ -16,7 +17,7 @@ import {
 import { HandshakeResponse } from "../response.ts";
 import { readStart } from "./body.ts";
 import type { Attach } from "../line.ts";
-import { createClient, type Scope } from "./scope.ts";
+import { createClient, type Scope, socketClient } from "./scope.ts";
 import { openSocket } from "./socket.ts";
 
 /**
@@ -38,13 +39,18 @@ export async function capturePreflight(
   if (!(answer instanceof HandshakeResponse)) return answer;
   let failure = await openSocket(
     target,
-    createClient(scope),
+    socketClient(target, scope),
     scope.signal,
     attach,
   );
   if (failure === null) return answer;
   await sleep(RETRY_DELAY, scope.signal);
-  failure = await openSocket(target, createClient(scope), scope.signal, attach);
+  failure = await openSocket(
+    target,
+    socketClient(target, scope),
+    scope.signal,
+    attach,
+  );
   if (failure === null) return answer;
   return await explain(target, scope, failure);
 }
@@ -91,6 +97,7 @@ async function preflight(
   scope: Scope,
 ): Promise<HandshakeResponse | Redirect> {
   const key = createKey();
+  const expected = acceptFor(key);
   const client = createClient(scope);
   const release = new AbortController();
   try {
@@ -115,7 +122,7 @@ async function preflight(
       });
     if (answer.status === 101) {
       release.abort(); // before anything else: the socket follows at once
-      await verifyUpgrade(target, response(), key);
+      verifyUpgrade(target, response(), await expected);
       refuseForNativeSocket(target, response());
       return response();
     }
@@ -128,6 +135,7 @@ async function preflight(
   } finally {
     release.abort();
     client.close();
+    await expected; // so that nothing is left running
   }
 }
 

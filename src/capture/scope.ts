@@ -1,3 +1,5 @@
+import type { Target } from "../handshake.ts";
+
 /** How HTTP is spoken: certificates, and a proxy. */
 export interface HttpOptions {
   /** Root certificates in PEM that are trusted besides the usual ones. */
@@ -35,4 +37,14 @@ export function createClient({ http }: Scope): Deno.HttpClient {
   } catch (error) {
     throw new TypeError(`Invalid "http" option: ${(error as Error).message}`);
   }
+}
+
+/** The client for the socket itself; over plain TCP the default one will do. */
+export function socketClient(
+  { url }: Target,
+  scope: Scope,
+): Deno.HttpClient | undefined {
+  const plain = url.protocol === "ws:" &&
+    Object.values(scope.http).every((value) => value === undefined);
+  return plain ? undefined : createClient(scope);
 }

@@ -10,14 +10,14 @@ import type { Attach } from "../line.ts";
  * Opens Deno's native socket and hands it over in the very event that opened
  * it, before it can dispatch a message.
  *
- * @param client What it is opened with; it is closed here.
+ * @param client What it is opened with, if not the default; it is closed here.
  * @returns `null` when it opened, else the native socket's own words for why not.
  * @throws {HandshakeError} If the server chose what was not offered.
  * @throws The signal's reason, when it aborts first.
  */
 export function openSocket(
   target: Target,
-  client: Deno.HttpClient,
+  client: Deno.HttpClient | undefined,
   signal: AbortSignal,
   attach: Attach,
 ): Promise<string | null> {
@@ -27,7 +27,7 @@ export function openSocket(
     const socket = new WebSocket(target.url, {
       protocols: [...target.protocols],
       headers: target.headers,
-      client,
+      ...(client && { client }),
     });
     socket.binaryType = "arraybuffer";
     let reason = "the connection was closed";

@@ -27,13 +27,17 @@ import { openSocket } from "./socket.ts";
 /** The header by which the tap knows its own socket. It goes no further. */
 const PROOF = "x-wstap-proof";
 
-/** How much one read may bring, in bytes. */
-const BUFFER = 256 * 1024;
+/** How much one read may bring, in bytes: little until the feed fills it. */
+const MIN_BUFFER = 16 * 1024;
+const MAX_BUFFER = 256 * 1024;
 
 /**
  * Captures the response of the connection itself: makes the handshake over a
- * connection of its own, then puts the native socket on top of it, by way of a
+ * connection of its own, and puts the native socket on top of it, by way of a
  * one-shot listener on loopback that copies bytes both ways.
+ *
+ * The native socket dials the listener while the server is being asked; it gets
+ * its answer only once the server's has been verified.
  */
 export async function captureTap(
   target: Target,
@@ -42,33 +46,51 @@ export async function captureTap(
 ): Promise<HandshakeResponse | Redirect> {
   refuseProxy(target, scope);
   const listener = listen();
+  const dialling = dial(target, scope);
+  const proof = crypto.randomUUID();
+  const admission = admit(listener, proof);
   let server: Deno.Conn | undefined;
-  let handedOver = false;
+  let line: TapLine | undefined;
+  const opening = openLoopback(
+    listener.addr.port,
+    proof,
+    scope.signal,
+    (socket) => attach(socket, line),
+  );
+  let failure: string | null = "it was never answered";
   const abort = () => server && close(server);
   scope.signal.addEventListener("abort", abort);
   try {
-    server = await dial(target, scope);
+    server = await dialling;
     const reader = new HeadReader(server);
     const answer = await shakeHands(target, scope, server, reader);
     if (!(answer instanceof HandshakeResponse)) return answer;
-    await splice(
+
+    const admitted = await Promise.race([admission, opening]);
+    if (admitted !== null && typeof admitted === "object") {
+      const protocol = answer.headers.get("sec-websocket-protocol") ?? "";
+      line = new TapLine(server, admitted.conn, protocol);
+      await writeAll(admitted.conn, await upgradeFor(admitted.key));
+      line.start(reader.takeRest());
+    }
+    failure = await opening;
+    if (failure === null) return answer;
+    throw handshakeError(
       target,
-      scope,
-      server,
-      reader.takeRest(),
-      answer,
-      listener,
-      attach,
+      `the socket did not open over the loopback tap: ${failure}`,
     );
-    handedOver = true;
-    return answer;
   } catch (error) {
     scope.signal.throwIfAborted();
     throw error;
   } finally {
     scope.signal.removeEventListener("abort", abort);
     close(listener);
-    if (!handedOver && server) close(server);
+    const admitted = await admission;
+    if (failure !== null) {
+      if (server) close(server);
+      if (admitted) close(admitted.conn);
+      await opening.catch(() => {}); // it has no answer any more, and ends
+    }
   }
 }
 
@@ -194,6 +216,7 @@ async function shakeHands(
 ): Promise<HandshakeResponse | Redirect> {
   const { url } = target;
   const key = createKey();
+  const expected = acceptFor(key);
   const headers = requestHeaders(target, key);
   if (!headers.has("user-agent")) {
     headers.set("user-agent", navigator.userAgent);
@@ -213,6 +236,8 @@ async function shakeHands(
     }
     const reason = networkReason((error as Error).message);
     throw handshakeError(target, reason, { cause: new TypeError(reason) });
+  } finally {
+    await expected; // so that nothing is left running
   }
 
   const { status } = head;
@@ -237,7 +262,7 @@ async function shakeHands(
         response(),
       );
     }
-    await verifyUpgrade(target, response(), key);
+    verifyUpgrade(target, response(), await expected);
     return response();
   }
   const location = scope.follow ? redirectLocation(status, head.headers) : null;
@@ -245,91 +270,63 @@ async function shakeHands(
   throw refusal(target, response(await readStart(reader.body(head), scope)));
 }
 
-/** Puts the native socket on top of the server's connection. */
-async function splice(
-  target: Target,
-  scope: Scope,
-  server: Deno.Conn,
-  rest: Uint8Array,
-  response: HandshakeResponse,
-  listener: Deno.TcpListener,
+/**
+ * Opens the native socket to the listener. Both its URL and its proxy lead
+ * there: the environment can override either one.
+ */
+function openLoopback(
+  port: number,
+  proof: string,
+  signal: AbortSignal,
   attach: Attach,
-): Promise<void> {
-  const { port } = listener.addr;
-  const proof = crypto.randomUUID();
+): Promise<string | null> {
   const loopback: Target = {
     url: new URL(`ws://127.0.0.1:${port}/`),
     protocols: [],
     headers: new Headers({ [PROOF]: proof }),
   };
-  // Both the URL and the proxy lead here: the environment can override either one.
   const client = Deno.createHttpClient({
     http2: false,
     proxy: { transport: "tcp", hostname: "127.0.0.1", port },
   });
-  let line: TapLine | undefined;
-  const admission = admit(listener, proof, async (conn, key) => {
-    line = new TapLine(
-      server,
-      conn,
-      response.headers.get("sec-websocket-protocol") ?? "",
-    );
-    await writeAll(
-      conn,
-      encodeHead("HTTP/1.1 101 Switching Protocols", [
-        ["upgrade", "websocket"],
-        ["connection", "Upgrade"],
-        ["sec-websocket-accept", await acceptFor(key)],
-      ]),
-    );
-    line.start(rest);
-  });
-  let failure: string | null = "it was not opened";
-  try {
-    failure = await openSocket(
-      loopback,
-      client,
-      scope.signal,
-      (socket) => attach(socket, line),
-    );
-  } finally {
-    close(listener);
-    if (failure !== null) line?.cut();
-    await admission;
-  }
-  if (failure !== null) {
-    throw handshakeError(
-      target,
-      `the socket did not open over the loopback tap: ${failure}`,
-    );
-  }
+  return openSocket(loopback, client, signal, attach);
+}
+
+/** The answer that opens the native socket. */
+async function upgradeFor(key: string): Promise<Uint8Array> {
+  return encodeHead("HTTP/1.1 101 Switching Protocols", [
+    ["upgrade", "websocket"],
+    ["connection", "Upgrade"],
+    ["sec-websocket-accept", await acceptFor(key)],
+  ]);
 }
 
 /**
- * Accepts connections until one shows the proof, hands that one over, and drops
- * every other. Ends when it has, or when the listener is closed.
+ * Accepts connections until one shows the proof, and drops every other.
+ *
+ * @returns That connection and its key, or `null` if the listener was closed
+ * before it came. The listener is closed in any case, and this never rejects.
  */
 async function admit(
   listener: Deno.TcpListener,
   proof: string,
-  serve: (conn: Deno.TcpConn, key: string) => Promise<void>,
-): Promise<void> {
+): Promise<{ conn: Deno.TcpConn; key: string } | null> {
   const strangers = new Set<Deno.TcpConn>();
   const checks: Promise<void>[] = [];
+  let admitted: { conn: Deno.TcpConn; key: string } | null = null;
   const check = async (conn: Deno.TcpConn) => {
     strangers.add(conn);
     try {
       const lines = await new HeadReader(conn).readLines();
       const value = (name: string) =>
-        lines.find((line) => line.toLowerCase().startsWith(`${name}: `))?.slice(
-          name.length + 2,
-        );
+        lines.find((line) => line.toLowerCase().startsWith(`${name}: `))
+          ?.slice(name.length + 2);
       if (value(PROOF) !== proof) return close(conn);
       strangers.delete(conn);
+      admitted = { conn, key: value("sec-websocket-key") ?? "" };
       close(listener);
-      await serve(conn, value("sec-websocket-key") ?? "");
     } catch {
-      close(conn); // a stranger that broke off; our own socket reports its failure itself
+      close(conn); // it broke off
     }
   };
   try {
@@ -338,6 +335,7 @@ async function admit(
     for (const conn of strangers) close(conn); // the listener was closed
   }
   await Promise.all(checks);
+  return admitted;
 }
 
 /** Copies bytes between the server and the native socket until either ends. */
@@ -386,8 +384,8 @@ class TapLine implements Line {
 
   /** From the server to the native socket, reading ahead of what is being written. */
   async #copyDown(rest: Uint8Array): Promise<void> {
-    let buffer = new Uint8Array(BUFFER);
-    let spare = new Uint8Array(BUFFER);
+    let buffer = new Uint8Array(MIN_BUFFER);
+    let spare = new Uint8Array(MIN_BUFFER);
     try {
       let written = writeAll(this.#local, rest);
       while (true) {
@@ -398,7 +396,7 @@ class TapLine implements Line {
         if (length === null) break;
         this.onTraffic();
         written = writeAll(this.#local, buffer.subarray(0, length));
-        [buffer, spare] = [spare, buffer];
+        [buffer, spare] = [grown(spare, length), buffer];
       }
     } catch {
       // The connection was lost, or cut: the native socket reports what it means.
@@ -408,14 +406,14 @@ class TapLine implements Line {
 
   /** From the native socket to the server; the end of the socket ends it all. */
   async #copyUp(): Promise<void> {
-    const buffer = new Uint8Array(BUFFER);
+    let buffer = new Uint8Array(MIN_BUFFER);
     let broken = false;
     try {
       for (let length; (length = await this.#local.read(buffer)) !== null;) {
         if (broken) continue; // what cannot be sent is gone; what was received is not
-        await writeAll(this.#server, buffer.subarray(0, length)).catch(() =>
-          broken = true
-        );
+        await writeAll(this.#server, buffer.subarray(0, length))
+          .catch(() => broken = true);
+        buffer = grown(buffer, length);
       }
     } catch {
       // The native socket is gone without a word.
@@ -423,6 +421,17 @@ class TapLine implements Line {
     await endWriting(this.#server);
     this.cut();
   }
+}
+
+/** A buffer to read into: `buffer`, or a larger one where `length` bytes would fill it. */
+function grown(
+  buffer: Uint8Array<ArrayBuffer>,
+  length: number,
+): Uint8Array<ArrayBuffer> {
+  const size = Math.min(length * 4, MAX_BUFFER);
+  return buffer.length <= length && buffer.length < size
+    ? new Uint8Array(size)
+    : buffer;
 }
 
 /** Tells the other side that nothing more comes, where it can still be told. */
