@@ -34,6 +34,11 @@ export {
   HandshakeError,
 } from "./src/errors.ts";
 export {
+  connections,
+  type ReconnectOptions,
+  type Retry,
+} from "./src/reconnect.ts";
+export {
   HandshakeResponse,
   type HandshakeResponseInit,
 } from "./src/response.ts";

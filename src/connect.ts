@@ -255,7 +255,7 @@ export async function open(
 }
 
 /** Gives every option a value. */
-function parseOptions(options: ConnectOptions) {
+export function parseOptions(options: ConnectOptions) {
   if (options === null || typeof options !== "object") {
     throw new TypeError(
       `Invalid options: expected an object, got ${kindOf(options)}`,

@@ -126,7 +126,8 @@ function checkProtocols(input: string | string[]): string[] {
 const RESERVED =
   /^(?:host|connection|upgrade|content-length|transfer-encoding|sec-websocket-.*)$/i;
 
-function checkHeaders(input: HeadersInit | undefined): Headers {
+/** @throws {TypeError} For a header that cannot be used. */
+export function checkHeaders(input: HeadersInit | undefined): Headers {
   const headers = new Headers();
   for (const [name, value] of headerPairs(input)) {
     if (RESERVED.test(name)) {
@@ -287,11 +288,20 @@ export function invalidUpgrade(
   problem: string,
   response?: HandshakeResponse,
 ): HandshakeError {
-  return handshakeError(
+  const error = handshakeError(
     target,
     `the server's answer is not a valid upgrade: ${problem}`,
     { response },
   );
+  invalidUpgrades.add(error);
+  return error;
+}
+
+const invalidUpgrades = new WeakSet<Error>();
+
+/** Whether an error is one of {@linkcode invalidUpgrade}: not every one has a response to tell by. */
+export function isInvalidUpgrade(error: Error): boolean {
+  return invalidUpgrades.has(error);
 }
 
 /** The error for an answer over HTTP that is not 101. */

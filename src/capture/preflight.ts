@@ -186,7 +186,8 @@ function networkError(target: Target, error: unknown): Error {
   return handshakeError(target, reason, { cause: new TypeError(reason) });
 }
 
-function isBlockedPort(error: unknown): boolean {
+/** Whether `fetch` refused to dial a port, which it will do ever after. */
+export function isBlockedPort(error: unknown): boolean {
   return error instanceof TypeError &&
     /Requests to port \d+ are blocked/.test(error.message);
 }

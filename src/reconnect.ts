@@ -1,0 +1,489 @@
+import { isBlockedPort } from "./capture/preflight.ts";
+import { type ConnectOptions, open, parseOptions } from "./connect.ts";
+import {
+  type CloseInfo,
+  endOf,
+  type WebSocketConnection,
+} from "./connection.ts";
+import { after, type DurationLike, parseDuration, sleep } from "./duration.ts";
+import { ConnectionClosedError, HandshakeError, printable } from "./errors.ts";
+import {
+  checkHeaders,
+  isInvalidUpgrade,
+  kindOf,
+  parseTarget,
+  type Target,
+} from "./handshake.ts";
+import type { HandshakeResponse } from "./response.ts";
+
+/**
+ * How {@linkcode connections} connects and connects again. Every option may be
+ * left out.
+ *
+ * @typeParam T What the messages are: `string`, and `Uint8Array` too where
+ * `binary` is `"bytes"`.
+ */
+export interface ReconnectOptions<
+  T extends string | Uint8Array = string | Uint8Array,
+> extends ConnectOptions {
+  /**
+   * The shortest wait before connecting again. With `maxDelay` alone given, no
+   * longer than that.
+   *
+   * @default {"1s"}
+   */
+  minDelay?: DurationLike;
+  /**
+   * The longest wait before connecting again. With `minDelay` alone given, no
+   * shorter than that.
+   *
+   * @default {"30s"}
+   */
+  maxDelay?: DurationLike;
+  /**
+   * How much longer each wait may be than the one before: a number from 1.
+   *
+   * @default {2}
+   */
+  multiplier?: number;
+  /**
+   * How the waits of many clients are spread. With `"none"`, wait number `n` is
+   * `minDelay` × `multiplier` to the power of `n` − 1, but at most `maxDelay`.
+   * With `"full"` it is random, evenly between `minDelay` and what wait number
+   * `n` + 1 would be with `"none"`.
+   *
+   * @default {"full"}
+   */
+  jitter?: "full" | "none";
+  /**
+   * How many attempts to connect may fail in a row, at the start or after a
+   * loss, before it gives up: a whole number from 1. With several URLs an
+   * attempt is one round over them.
+   *
+   * @default {Infinity}
+   */
+  maxAttempts?: number;
+  /**
+   * A connection that lived this long starts the waits anew, from the shortest.
+   *
+   * @default {"10s"}
+   */
+  resetAfter?: DurationLike;
+  /**
+   * The longest wait that a server may ask for with `Retry-After`; one that
+   * asks for more is asked again after this long. `maxDelay` by default.
+   */
+  maxRetryAfter?: DurationLike;
+  /**
+   * Decides whether to connect again after an error: a `HandshakeError`, the
+   * `TimeoutError` of a handshake, or a `ConnectionClosedError`, whose `clean` is
+   * true when the server closed the connection with a close frame. What it
+   * leaves `undefined` is decided as it is without it.
+   */
+  retryIf?(error: Error): boolean | undefined;
+  /** Is told of every wait before it begins. */
+  onRetry?(retry: Retry): void | Promise<void>;
+  /**
+   * Is called with every connection before the loop sees it, to send a
+   * subscription or to say where to resume. A `ConnectionClosedError` that it
+   * throws is left to the loop, which gets the connection all the same, with
+   * what it received; any other error ends the loop.
+   */
+  onConnect?(
+    connection: WebSocketConnection<T>,
+    response: HandshakeResponse,
+  ): void | Promise<void>;
+}
+
+/** Why and when {@linkcode connections} connects again. */
+export interface Retry {
+  /** What ended the last connection, or kept it from being made. */
+  error: Error;
+  /**
+   * Which wait this is, from 1. It goes on counting until a connection has
+   * lived for `resetAfter`.
+   */
+  attempt: number;
+  /** How long it waits now, in milliseconds. */
+  delay: number;
+  /**
+   * The URL that failed, without credentials. It has its query, which may be
+   * secret.
+   */
+  url: string;
+}
+
+type Message = string | Uint8Array;
+type Entry = [
+  connection: WebSocketConnection<Message>,
+  response: HandshakeResponse,
+];
+
+/**
+ * Connects, and connects again whenever the connection ends: a loop over it is a
+ * feed that survives its server.
+ *
+ * The loop is in charge. While its body runs there is one connection, and the
+ * next one opens only when the body has come round and that connection is over;
+ * if it is still open, it is closed first. Leaving the loop, by `break` or by an
+ * error of the body, closes the connection. Every message that a connection
+ * received can be had from it, also when it is lost meanwhile: `for await` and
+ * `batches()` then give what is left and end quietly, since this loop answers
+ * the loss, while `recv()` and `recvBatch()` reject.
+ *
+ * It connects again after a lost connection; after a close by the server, but for
+ * the codes 1008 and 4000 to 4999; when the server cannot be reached or does not
+ * answer in time; and after an HTTP 408, 425, 429 or 5xx. Before that it waits,
+ * longer every time, and not less than `Retry-After` asks for. Everything else is
+ * final: one of those close codes ends the loop, anything else is thrown. When
+ * the body closes a connection, or comes round with it open, it always connects
+ * again, after the wait.
+ *
+ * With several URLs the first is preferred. One that answers 404 or 501 is an
+ * endpoint that the server does not have: it is left out from then on, as long
+ * as there is another. When nothing answers at one, the next is tried at once;
+ * only after the last does it wait, and begin with the first again.
+ * `connection.url` says which it is.
+ *
+ * @example A feed that survives its server
+ * ```ts
+ * import { connections } from "@wstap/wstap";
+ *
+ * async function follow(signal: AbortSignal) {
+ *   const feed = connections("wss://feed.example/v2", { signal });
+ *   for await (const [connection, response] of feed) {
+ *     console.log("connected", response.headers.get("x-session"));
+ *     for await (const batch of connection.batches("3s")) {
+ *       console.log(`${batch.length} messages`);
+ *     }
+ *   }
+ * }
+ * ```
+ *
+ * @example Resuming where the last connection ended
+ * ```ts
+ * import { connections } from "@wstap/wstap";
+ *
+ * async function follow(url: string) {
+ *   let last: string | undefined;
+ *   const feed = connections(url, {
+ *     onConnect: (connection) => connection.send(JSON.stringify({ after: last })),
+ *     onRetry: ({ error, delay }) => console.warn(error.message, `again in ${delay} ms`),
+ *   });
+ *   for await (const [connection] of feed) {
+ *     for await (const message of connection) last = JSON.parse(message).id;
+ *   }
+ * }
+ * ```
+ *
+ * @example Falling back to an older endpoint
+ * ```ts
+ * import { connections } from "@wstap/wstap";
+ *
+ * async function follow(host: string) {
+ *   const feed = connections([`wss://${host}/v2`, `wss://${host}/v1`]);
+ *   for await (const [connection] of feed) {
+ *     const old = connection.url.endsWith("/v1");
+ *     for await (const message of connection) console.log(old, message);
+ *   }
+ * }
+ * ```
+ *
+ * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
+ * @param options How to connect, and when to connect again. An abort of `signal`
+ * ends the connection, the handshake or the wait, whichever it is; nothing else
+ * can end a wait.
+ * @returns One connection after the other, each with the response that answered
+ * its handshake.
+ * @throws {TypeError} If a URL or an option is invalid.
+ * @throws {RangeError} If a number among the options is out of range.
+ * @throws {HandshakeError} If the server refused the handshake for good or
+ * answered it wrongly, or at the last of `maxAttempts`.
+ * @throws {DOMException} Named `TimeoutError`, at the last of `maxAttempts`.
+ * @throws {ConnectionClosedError} If `retryIf` would not have a lost connection
+ * replaced.
+ * @throws {Deno.errors.NotCapable} If a permission is missing.
+ * @throws The reason of `signal`, once it aborts.
+ */
+export function connections(
+  url: string | URL | (string | URL)[],
+  options?: ReconnectOptions<string> & { binary?: "text" },
+): AsyncGenerator<
+  [connection: WebSocketConnection<string>, response: HandshakeResponse],
+  void,
+  undefined
+>;
+/**
+ * Connects, and connects again, with binary messages as `Uint8Array`s.
+ *
+ * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
+ * @param options How to connect, and when to connect again.
+ * @returns One connection after the other, each with its response.
+ */
+export function connections(
+  url: string | URL | (string | URL)[],
+  options: ReconnectOptions & { binary: "bytes" },
+): AsyncGenerator<
+  [
+    connection: WebSocketConnection<string | Uint8Array>,
+    response: HandshakeResponse,
+  ],
+  void,
+  undefined
+>;
+/**
+ * Connects, and connects again, with options of which the compiler does not know
+ * what `binary` is.
+ *
+ * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
+ * @param options How to connect, and when to connect again.
+ * @returns One connection after the other, each with its response.
+ */
+export function connections(
+  url: string | URL | (string | URL)[],
+  options?: ReconnectOptions,
+): AsyncGenerator<
+  [
+    connection: WebSocketConnection<string | Uint8Array>,
+    response: HandshakeResponse,
+  ],
+  void,
+  undefined
+>;
+export async function* connections(
+  url: string | URL | (string | URL)[],
+  options: ReconnectOptions = {},
+): AsyncGenerator<Entry, void, undefined> {
+  const settings = parseReconnectOptions(options);
+  const live = new Set(parseTargets(url, options));
+  const { signal } = options;
+  const never = new AbortController().signal;
+  const isRetried = (error: Error) =>
+    options.retryIf?.(error) ?? isTransient(error);
+  let attempt = 0;
+  let failures = 0;
+
+  while (true) {
+    const tried = await connectToFirst(live, options);
+    let error: Error;
+    if ("error" in tried) {
+      error = tried.error;
+      if (++failures >= settings.maxAttempts || !isRetried(error)) throw error;
+    } else {
+      failures = 0;
+      const [connection] = tried.entry;
+      const cancel = after(settings.resetAfter, () => attempt = 0);
+      connection.closed.then(cancel);
+      try {
+        await greet(options, tried.entry);
+        yield tried.entry;
+      } finally {
+        await connection.close();
+      }
+      signal?.throwIfAborted();
+      const end = endOf(connection);
+      error = end.error as Error | null ??
+        closedError(await connection.closed);
+      if (!end.ours && !isRetried(error)) {
+        if (error instanceof ConnectionClosedError && error.clean) return;
+        throw error;
+      }
+    }
+
+    attempt++;
+    const delay = Math.max(
+      backoff(attempt, settings),
+      Math.min(retryAfter(error), settings.maxRetryAfter),
+    );
+    await options.onRetry?.({ error, attempt, delay, url: tried.url });
+    await sleep(delay, signal ?? never);
+  }
+}
+
+interface Settings {
+  /** Milliseconds, as all of these but `multiplier` and `maxAttempts`. */
+  minDelay: number;
+  maxDelay: number;
+  multiplier: number;
+  jitter: "full" | "none";
+  maxAttempts: number;
+  resetAfter: number;
+  maxRetryAfter: number;
+}
+
+/** Gives every option a value; those of `ConnectOptions` are checked only. */
+function parseReconnectOptions(options: ReconnectOptions): Settings {
+  parseOptions(options);
+  const { multiplier = 2, jitter = "full", maxAttempts = Infinity } = options;
+  const given = (value: DurationLike | undefined) =>
+    value === undefined ? undefined : parseDuration(value);
+  const min = given(options.minDelay);
+  const max = given(options.maxDelay);
+  if (min !== undefined && max !== undefined && min > max) {
+    throw new RangeError(
+      `Invalid minDelay: expected at most maxDelay, which is ${max} ms, got ${min} ms`,
+    );
+  }
+  const minDelay = min ?? Math.min(1_000, max ?? Infinity);
+  const maxDelay = max ?? Math.max(30_000, minDelay);
+  for (const [name, value] of Object.entries({ multiplier, maxAttempts })) {
+    if (typeof value !== "number") {
+      throw new TypeError(
+        `Invalid ${name}: expected a number, got ${kindOf(value)}`,
+      );
+    }
+  }
+  if (!(multiplier >= 1 && multiplier < Infinity)) {
+    throw new RangeError(
+      `Invalid multiplier: expected a finite number from 1, got ${multiplier}`,
+    );
+  }
+  if (
+    maxAttempts !== Infinity &&
+    !(Number.isInteger(maxAttempts) && maxAttempts >= 1)
+  ) {
+    throw new RangeError(
+      `Invalid maxAttempts: expected a whole number from 1 or Infinity, got ${maxAttempts}`,
+    );
+  }
+  if (jitter !== "full" && jitter !== "none") {
+    const got = typeof jitter === "string"
+      ? JSON.stringify(jitter)
+      : kindOf(jitter);
+    throw new TypeError(
+      `Invalid jitter: expected "full" or "none", got ${got}`,
+    );
+  }
+  for (const name of ["retryIf", "onRetry", "onConnect"] as const) {
+    const callback = options[name];
+    if (callback !== undefined && typeof callback !== "function") {
+      throw new TypeError(
+        `Invalid ${name}: expected a function, got ${kindOf(callback)}`,
+      );
+    }
+  }
+  return {
+    minDelay,
+    maxDelay,
+    multiplier,
+    jitter,
+    maxAttempts,
+    resetAfter: parseDuration(options.resetAfter ?? "10s"),
+    maxRetryAfter: given(options.maxRetryAfter) ?? maxDelay,
+  };
+}
+
+function parseTargets(
+  url: string | URL | (string | URL)[],
+  { protocols, headers }: ConnectOptions,
+): Target[] {
+  const urls = [url].flat();
+  if (urls.length === 0) {
+    throw new TypeError("Invalid URLs: expected at least one");
+  }
+  const checked = checkHeaders(headers); // once: an iterator can be read only once
+  return urls.map((url) => parseTarget(url, protocols, checked));
+}
+
+/**
+ * Tries one URL after the other until one connects or gives an answer that says
+ * nothing about the next. Those that do not exist are taken out for good.
+ *
+ * @throws Whatever trying again cannot mend, whoever decides about it.
+ */
+async function connectToFirst(
+  live: Set<Target>,
+  options: ConnectOptions,
+): Promise<{ entry: Entry; url: string } | { error: Error; url: string }> {
+  let failed: { error: Error; url: string } | undefined;
+  for (const target of [...live]) {
+    const { url, headers } = target;
+    try {
+      const entry = await open(url, { ...options, headers }, true);
+      return { entry, url: url.href };
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!(error instanceof HandshakeError) && !isTimeout(error)) throw error;
+      if (isMissing(error) && live.size > 1) {
+        live.delete(target);
+        continue;
+      }
+      failed = { error, url: url.href };
+      if (!isUnreachable(error)) break;
+    }
+  }
+  return failed!; // the last that is live always gets here
+}
+
+function isTimeout(error: unknown): error is DOMException {
+  return error instanceof DOMException && error.name === "TimeoutError";
+}
+
+/** Whether the server does not have the endpoint. */
+function isMissing(error: Error): boolean {
+  const status = error instanceof HandshakeError && error.response?.status;
+  return status === 404 || status === 501;
+}
+
+/** Whether nothing answered at all. */
+function isUnreachable(error: Error): boolean {
+  return isTimeout(error) ||
+    error instanceof HandshakeError && error.response === undefined &&
+      error.cause !== undefined;
+}
+
+/** Whether trying again may mend an error. */
+function isTransient(error: Error): boolean {
+  if (error instanceof ConnectionClosedError) {
+    const { clean, code } = error;
+    return !(clean && (code === 1008 || code >= 4000 && code <= 4999));
+  }
+  if (!(error instanceof HandshakeError) || error.response === undefined) {
+    return !isInvalidUpgrade(error) && !isBlockedPort(error.cause);
+  }
+  const { status } = error.response;
+  return status === 408 || status === 425 || status === 429 || status >= 500;
+}
+
+/** How long wait number `attempt` is, in milliseconds. */
+function backoff(
+  attempt: number,
+  { minDelay, maxDelay, multiplier, jitter }: Settings,
+): number {
+  if (minDelay === 0) return 0; // 0 times an infinite power is not a number
+  const wait = (n: number) =>
+    Math.min(maxDelay, minDelay * multiplier ** (n - 1));
+  if (jitter === "none") return wait(attempt);
+  return minDelay + Math.random() * (wait(attempt + 1) - minDelay);
+}
+
+/** What `Retry-After` asks for (RFC 9110 section 10.2.3), in milliseconds; 0 if nothing. */
+function retryAfter(error: Error): number {
+  const value = error instanceof HandshakeError &&
+    error.response?.headers.get("retry-after");
+  if (!value) return 0;
+  const delay = /^\d+$/.test(value)
+    ? Number(value) * 1_000
+    : Date.parse(value) - Date.now();
+  return delay > 0 ? delay : 0;
+}
+
+function closedError(info: CloseInfo): ConnectionClosedError {
+  const reason = info.reason && `: ${printable(info.reason)}`;
+  return new ConnectionClosedError(
+    `The connection was closed with code ${info.code}${reason}`,
+    info,
+  );
+}
+
+/** Calls `onConnect`. If the connection ends meanwhile, the loop still gets what it received. */
+async function greet(
+  options: ReconnectOptions,
+  [connection, response]: Entry,
+): Promise<void> {
+  try {
+    await options.onConnect?.(connection, response);
+  } catch (error) {
+    if (!(error instanceof ConnectionClosedError)) throw error;
+  }
+}
