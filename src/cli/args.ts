@@ -1,0 +1,254 @@
+import { format as formatDate } from "@std/datetime/format";
+import { type ConnectOptions, parseDuration } from "../../mod.ts";
+import { usageError } from "./exit.ts";
+import { readBytes, readText } from "./files.ts";
+import type { Flags } from "./flags.ts";
+import { OPTIONS, type ValueName } from "./options.ts";
+import { authorization, headerLines } from "./secrets.ts";
+import { decodeText } from "./visible.ts";
+
+/** How messages are written. */
+export type Format = "text" | "json" | "ndjson";
+
+/** What a tap is asked to do: the command line, checked. */
+export interface TapSettings {
+  /** Where to connect; the ones after the first are to fall back to. */
+  readonly urls: readonly string[];
+  readonly connect: ConnectOptions;
+  /** Where the response head goes. */
+  readonly head: "stderr" | "stdout" | "only" | "nowhere";
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly summary: boolean;
+  /** How many messages to receive; `Infinity` for all. */
+  readonly count: number;
+  /** Milliseconds to receive for; `Infinity` for no limit. */
+  readonly duration: number;
+  readonly format: Format;
+  /** Milliseconds of one window, `null` for messages one by one. */
+  readonly batch: number | null;
+  /** The most messages of one window. */
+  readonly max: number;
+  /** Writes the time of arrival, `null` where none is asked for. */
+  readonly time: ((time: Date) => string) | null;
+  /** The file to append to, `null` for standard output. */
+  readonly output: string | null;
+  readonly binary: boolean;
+  /** What to send once connected. */
+  readonly send: readonly (string | Uint8Array)[];
+}
+
+/** Checks the flags of a tap, reading the files that they name. */
+export function tapSettings(
+  flags: Flags,
+  urls: readonly string[],
+): TapSettings {
+  const batch = duration(flags, "batch") ?? null;
+  if (batch === null && flags.get("max") !== undefined) {
+    throw usageError("The option --max needs --batch");
+  }
+  const binary = flags.has("binary");
+  return {
+    urls,
+    connect: connectOptions(flags),
+    head: flags.has("head")
+      ? "only"
+      : flags.has("include")
+      ? "stdout"
+      : flags.has("quiet")
+      ? "nowhere"
+      : "stderr",
+    quiet: flags.has("quiet"),
+    verbose: flags.has("verbose"),
+    summary: flags.has("summary"),
+    count: whole(flags, "count") ?? Infinity,
+    duration: duration(flags, "duration") ?? Infinity,
+    format: (choice(flags, "format") ?? "text") as Format,
+    batch,
+    max: whole(flags, "max") ?? Infinity,
+    time: timeFormat(flags),
+    output: text(flags, "output") ?? null,
+    binary,
+    send: [
+      ...flags.all("send").map((message) =>
+        binary ? new TextEncoder().encode(message) : message
+      ),
+      ...flags.all("send-file").map((path) => fileMessage(path, binary)),
+    ],
+  };
+}
+
+function connectOptions(flags: Flags): ConnectOptions {
+  const cert = text(flags, "cert");
+  const key = text(flags, "key");
+  if ((cert === undefined) !== (key === undefined)) {
+    throw usageError("The options --cert and --key go together");
+  }
+  const proxy = text(flags, "proxy");
+  const maxBuffer = size(flags, "max-buffer");
+  return {
+    protocols: flags.all("protocol"),
+    headers: headers(flags),
+    capture: choice(flags, "capture") as ConnectOptions["capture"],
+    redirect: choice(flags, "redirect") as ConnectOptions["redirect"],
+    overflow: choice(flags, "overflow") as ConnectOptions["overflow"],
+    handshakeTimeout: seconds(duration(flags, "timeout")),
+    idleTimeout: seconds(duration(flags, "idle-timeout")),
+    // Someone waits for the prompt to come back.
+    closeTimeout: "2s",
+    // The format decides what becomes of binary messages.
+    binary: "bytes",
+    ...(maxBuffer !== undefined && { maxBuffer: { bytes: maxBuffer } }),
+    http: {
+      caCerts: flags.all("ca-cert").map((path) => readText("--ca-cert", path)),
+      ...(cert !== undefined && key !== undefined && {
+        cert: readText("--cert", cert),
+        key: readText("--key", key),
+      }),
+      ...(proxy !== undefined && { proxy: parseProxy(proxy) }),
+    },
+  };
+}
+
+function headers(flags: Flags): [string, string][] {
+  const list = flags.all("header").flatMap(headerLines);
+  const given = list.some(([name]) => name.toLowerCase() === "authorization");
+  const value = authorization({
+    user: flags.get("user"),
+    bearer: flags.get("bearer"),
+    given,
+  });
+  return value === null ? list : [...list, ["Authorization", value]];
+}
+
+/** A proxy, with the credentials of its URL where Deno wants them. */
+function parseProxy(value: string): Deno.Proxy {
+  let url;
+  try {
+    url = new URL(value);
+  } catch {
+    url = null;
+  }
+  if (
+    url === null || !/^(https?|socks5h?):$/.test(url.protocol) ||
+    url.hostname === ""
+  ) {
+    throw usageError(
+      'Invalid --proxy: expected a URL such as "http://127.0.0.1:3128" or "socks5://127.0.0.1:1080"',
+    );
+  }
+  const { username, password } = url;
+  url.username = url.password = "";
+  return {
+    url: url.href,
+    ...(username !== "" && {
+      basicAuth: {
+        username: decodeURIComponent(username),
+        password: decodeURIComponent(password),
+      },
+    }),
+  };
+}
+
+function fileMessage(path: string, binary: boolean): string | Uint8Array {
+  const bytes = readBytes("--send-file", path);
+  if (binary) return bytes;
+  const message = decodeText(bytes);
+  if (message !== null) return message;
+  throw usageError(
+    `Cannot send ${path}: it is not UTF-8, and --binary sends any bytes`,
+  );
+}
+
+function timeFormat(flags: Flags): TapSettings["time"] {
+  const format = text(flags, "time-format");
+  if (format === undefined) {
+    return flags.has("timestamps") ? (time) => time.toISOString() : null;
+  }
+  try {
+    formatDate(new Date(), format);
+  } catch {
+    throw usageError(
+      `Invalid --time-format ${JSON.stringify(format)}: ` +
+        'expected one such as "yyyy-MM-dd HH:mm:ss.SSS"',
+    );
+  }
+  return (time) => formatDate(time, format);
+}
+
+/** The value of an option that must not be empty. */
+function text(flags: Flags, name: ValueName): string | undefined {
+  const value = flags.get(name);
+  if (value === "") throw usageError(`The value of --${name} is empty`);
+  return value;
+}
+
+function choice(flags: Flags, name: ValueName): string | undefined {
+  const value = flags.get(name);
+  const { choices } = OPTIONS.find((option) => option.name === name)!;
+  if (value === undefined || choices!.includes(value)) return value;
+  throw usageError(
+    `Invalid --${name} ${JSON.stringify(value)}: expected ${
+      choices!.join(" or ")
+    }`,
+  );
+}
+
+/** The value of an option that counts something. */
+export function whole(
+  flags: Flags,
+  name: ValueName,
+  least = 1,
+  most: number = Number.MAX_SAFE_INTEGER,
+): number | undefined {
+  const value = flags.get(name);
+  if (value === undefined) return undefined;
+  const number = /^\d+$/.test(value) ? Number(value) : NaN;
+  if (number >= least && number <= most) return number;
+  const range = most === Number.MAX_SAFE_INTEGER
+    ? `from ${least}`
+    : `from ${least} to ${most}`;
+  throw usageError(
+    `Invalid --${name} ${
+      JSON.stringify(value)
+    }: expected a whole number ${range}`,
+  );
+}
+
+/** The value of an option in milliseconds. */
+function duration(flags: Flags, name: ValueName): number | undefined {
+  const value = flags.get(name);
+  if (value === undefined) return undefined;
+  let milliseconds;
+  try {
+    milliseconds = parseDuration(value);
+  } catch (error) {
+    throw usageError(`Invalid --${name}: ${(error as Error).message}`);
+  }
+  if (milliseconds > 0) return milliseconds;
+  throw usageError(
+    `Invalid --${name} ${JSON.stringify(value)}: expected more than nothing`,
+  );
+}
+
+function seconds(milliseconds: number | undefined): number | undefined {
+  return milliseconds === undefined ? undefined : milliseconds / 1000;
+}
+
+const SIZE_UNITS = ["", "k", "m", "g"];
+
+/** The value of an option in bytes; the units are powers of 1024. */
+function size(flags: Flags, name: ValueName): number | undefined {
+  const value = flags.get(name);
+  if (value === undefined) return undefined;
+  const [, number, unit = ""] = /^(\d+)\s*(?:([kmg])i?b?|b)?$/i.exec(value) ??
+    [];
+  const bytes = Number(number) *
+    1024 ** SIZE_UNITS.indexOf(unit.toLowerCase());
+  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
+  throw usageError(
+    `Invalid --${name} ${
+      JSON.stringify(value)
+    }: expected a number of bytes, as in "64M" or "65536"`,
+  );
+}

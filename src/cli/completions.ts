@@ -1,0 +1,4 @@
+/** placeholder */
+export function completions(_: readonly string[]): string {
+  return "";
+}
