@@ -1,0 +1,194 @@
+/**
+ * Exercises the command line as people use it, against a server of its own:
+ *
+ * ```sh
+ * deno run -A scripts/exercise.ts dist/wstap
+ * deno run -A scripts/exercise.ts deno run -A cli.ts
+ * ```
+ *
+ * Prints a line for each thing that it tries, and ends with 1 if one failed.
+ *
+ * @module
+ */
+
+import denoJson from "../deno.json" with { type: "json" };
+
+/** How long one run may take, in milliseconds. */
+const PATIENCE = 30_000;
+
+/** What a run of the command gave. */
+interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** A server with `/events` (a message every 10 ms), `/echo`, and 404 for the rest. */
+function serve() {
+  return Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname !== "/events" && pathname !== "/echo") {
+        return new Response("There is no such feed.\n", { status: 404 });
+      }
+      const { socket, response } = Deno.upgradeWebSocket(request);
+      response.headers.set("X-Exercise", "yes");
+      socket.onerror = (event) => event.preventDefault();
+      if (pathname === "/echo") {
+        socket.onmessage = ({ data }) => socket.send(data);
+        return response;
+      }
+      let seq = 0;
+      const timer = setInterval(() => {
+        if (socket.readyState === WebSocket.OPEN) {
+          socket.send(JSON.stringify({ seq: seq++ }));
+        }
+      }, 10);
+      socket.onclose = () => clearInterval(timer);
+      return response;
+    },
+  );
+}
+
+/**
+ * Exercises a command.
+ *
+ * @param command The program, and arguments that come before every other.
+ * @param report Takes a line for each thing that was tried.
+ * @returns How many things failed.
+ */
+export async function exercise(
+  command: readonly string[],
+  report: (line: string) => void,
+): Promise<number> {
+  const [program, ...first] = command;
+  if (program === undefined) throw new TypeError("A command is missing");
+  await using server = serve();
+  const base = `ws://127.0.0.1:${server.addr.port}`;
+  const start = (args: string[]) =>
+    new Deno.Command(program, {
+      args: [...first, ...args],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      env: { NO_PROXY: "127.0.0.1" },
+    }).spawn();
+  const run = async (...args: string[]): Promise<Result> => {
+    const child = start(args);
+    const timer = setTimeout(() => child.kill(), PATIENCE);
+    const { code, stdout, stderr } = await child.output();
+    clearTimeout(timer);
+    const text = (bytes: Uint8Array) =>
+      new TextDecoder().decode(bytes).replaceAll("\r\n", "\n");
+    return { code, stdout: text(stdout), stderr: text(stderr) };
+  };
+
+  const tries: Record<string, () => Promise<string | null>> = {
+    async "the version"() {
+      const result = await run("--version");
+      return expect(result, 0, `wstap ${denoJson.version}`);
+    },
+    async "the response to the handshake"() {
+      const result = await run("--head", `${base}/events`);
+      return expect(
+        result,
+        0,
+        "HTTP/1.1 101 Switching Protocols",
+        /x-exercise: yes/i,
+      );
+    },
+    async "one batch"() {
+      const result = await run(
+        "-q",
+        "--batch",
+        "5s",
+        "-n",
+        "5",
+        `${base}/events`,
+      );
+      const problem = expect(result, 0, "[", /^.*\n$/);
+      if (problem !== null) return problem;
+      const { length } = JSON.parse(result.stdout);
+      return length === 5 ? null : `it holds ${length} messages`;
+    },
+    async "the response of the connection itself"() {
+      const result = await run(
+        ...["--capture", "tap", "-i", "-n", "1", `${base}/events`],
+      );
+      return expect(result, 0, "HTTP/1.1 101", /^\{"seq":0\}$/m);
+    },
+    async "a message sent and received"() {
+      const result = await run("-q", "-s", "hello", "-n", "1", `${base}/echo`);
+      return expect(result, 0, "hello\n");
+    },
+    async "a refusal"() {
+      const { code, stdout, stderr } = await run(`${base}/nothing`);
+      return expect(
+        { code, stdout: stderr, stderr: stdout },
+        3,
+        "",
+        /HTTP error: 404 Not Found/,
+      );
+    },
+    async "a server that is not there"() {
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const { port } = listener.addr;
+      listener.close();
+      return expect(await run(`ws://127.0.0.1:${port}/`), 4, "");
+    },
+    async "a wrong option"() {
+      return expect(await run("--frobnicate", base), 2, "");
+    },
+    async "a pipe that is closed"() {
+      const child = start(["-q", `${base}/events`]);
+      const timer = setTimeout(() => child.kill(), PATIENCE);
+      const reader = child.stdout.getReader();
+      const { value = new Uint8Array() } = await reader.read();
+      await reader.cancel();
+      const stderr = await new Response(child.stderr).text();
+      const { code } = await child.status;
+      clearTimeout(timer);
+      const stdout = new TextDecoder().decode(value);
+      const problem = expect({ code, stdout, stderr }, 0, '{"seq":0}');
+      return problem ?? (stderr === "" ? null : `it complained: ${stderr}`);
+    },
+  };
+
+  let failures = 0;
+  for (const [name, attempt] of Object.entries(tries)) {
+    const problem = await attempt();
+    report(
+      problem === null ? `ok      ${name}` : `FAILED  ${name}: ${problem}`,
+    );
+    if (problem !== null) failures++;
+  }
+  return failures;
+}
+
+/** Says how a result differs from what was expected, `null` if it does not. */
+function expect(
+  { code, stdout, stderr }: Result,
+  wanted: number,
+  beginning: string,
+  pattern = /(?:)/,
+): string | null {
+  if (
+    code === wanted && stdout.startsWith(beginning) && pattern.test(stdout)
+  ) return null;
+  return `expected code ${wanted}, ${
+    JSON.stringify(beginning)
+  } and ${pattern}, ` +
+    `got ${JSON.stringify({ code, stdout, stderr })}`;
+}
+
+if (import.meta.main) {
+  if (Deno.args.length === 0) {
+    console.error(
+      "Usage: deno run -A scripts/exercise.ts COMMAND [ARGUMENT...]",
+    );
+    Deno.exit(2);
+  }
+  const failures = await exercise(Deno.args, console.log);
+  Deno.exit(failures === 0 ? 0 : 1);
+}

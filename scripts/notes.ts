@@ -1,0 +1,42 @@
+/**
+ * Prints what CHANGELOG.md says of the version that a tag names:
+ * `deno run -A scripts/notes.ts v0.1.0`. It refuses a tag that is not the
+ * version in deno.json, and a version that has no date yet.
+ *
+ * @module
+ */
+
+import denoJson from "../deno.json" with { type: "json" };
+
+/**
+ * The notes of a release.
+ *
+ * @param changelog The text of CHANGELOG.md.
+ * @param version The version, such as `0.1.0`.
+ * @throws If there is no section for it, or one without a date.
+ */
+export function notesOf(changelog: string, version: string): string {
+  for (const section of changelog.split(/^## /m).slice(1)) {
+    const end = section.indexOf("\n");
+    const [name, date = ""] = section.slice(0, end).split(" - ");
+    if (name !== version) continue;
+    if (!/^\d{4}-\d{2}-\d{2}$/.test(date)) {
+      throw new Error(`CHANGELOG.md has no date for ${version}`);
+    }
+    return section.slice(end).trim() + "\n";
+  }
+  throw new Error(`CHANGELOG.md says nothing of ${version}`);
+}
+
+if (import.meta.main) {
+  const [tag] = Deno.args;
+  if (tag !== `v${denoJson.version}`) {
+    console.error(`Expected the tag v${denoJson.version}, got ${tag}`);
+    Deno.exit(1);
+  }
+  const file = new URL("../CHANGELOG.md", import.meta.url);
+  const changelog = await Deno.readTextFile(file);
+  await Deno.stdout.write(
+    new TextEncoder().encode(notesOf(changelog, denoJson.version)),
+  );
+}
