@@ -57,6 +57,7 @@ export async function captureTap(
     scope.signal,
     (socket) => attach(socket, line),
   );
+  opening.catch(() => {}); // it is awaited only once the server has answered
   let failure: string | null = "it was never answered";
   const abort = () => server && close(server);
   scope.signal.addEventListener("abort", abort);
@@ -89,7 +90,7 @@ export async function captureTap(
     if (failure !== null) {
       if (server) close(server);
       if (admitted) close(admitted.conn);
-      await opening.catch(() => {}); // it has no answer any more, and ends
+      await opening.catch(() => {}); // it gets no answer any more, and ends
     }
   }
 }
