@@ -533,7 +533,8 @@ export class WebSocketConnection<T = string>
       this.#endClosed(info);
       this.#finish(info);
     } else {
-      const why = this.#failure && `: ${printable(this.#failure)}`;
+      const problem = this.#init.line?.failure || this.#failure;
+      const why = problem && `: ${printable(problem)}`;
       this.#endInbox(
         new ConnectionClosedError(`The connection was lost${why}`, LOST),
       );

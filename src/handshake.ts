@@ -382,7 +382,7 @@ export function redirected(
 
 /** Leaves out what may be secret in a text that is not a URL we can read. */
 function withoutQuery(text: string): string {
-  return text.replace(/[?#].*$/s, "").replace(/\/\/[^/@]*@/, "//");
+  return text.replace(/\/\/.*@/s, "//").replace(/[?#].*$/s, "");
 }
 
 /**

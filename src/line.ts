@@ -4,6 +4,8 @@ export interface Line {
   readonly protocol: string;
   /** Resolves once nothing of it is open any more; never rejects. */
   readonly ended: Promise<void>;
+  /** Why it ended the stream of the server by itself, `""` if it did not. */
+  readonly failure: string;
   /** Called whenever bytes arrive from the server. */
   onTraffic: () => void;
   /** Stops reading from the server, so that TCP holds it back. */

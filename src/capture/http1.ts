@@ -163,6 +163,10 @@ function endOfHead(bytes: Uint8Array, from: number): number | null {
   return null;
 }
 
+/** What a header may not hold (RFC 9110 section 5.5): a terminal would obey it. */
+// deno-lint-ignore no-control-regex -- control characters are what it looks for
+const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/;
+
 function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
   const match = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: .*)?$/.exec(statusLine);
   if (match === null) {
@@ -174,6 +178,7 @@ function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
   for (const line of lines) {
     const colon = line.indexOf(":");
     try {
+      if (CONTROL.test(line)) throw new TypeError("a control character");
       headers.append(
         line.slice(0, Math.max(colon, 0)),
         line.slice(colon + 1).trim(),

@@ -11,6 +11,7 @@ import {
   type Target,
   verifyUpgrade,
 } from "../handshake.ts";
+import { HandshakeError } from "../errors.ts";
 import { HandshakeResponse } from "../response.ts";
 import { readStart } from "./body.ts";
 import {
@@ -21,6 +22,7 @@ import {
   writeAll,
 } from "./http1.ts";
 import type { Attach, Line } from "../line.ts";
+import { FrameGuard } from "./frames.ts";
 import type { Scope } from "./scope.ts";
 import { openSocket } from "./socket.ts";
 
@@ -81,7 +83,8 @@ export async function captureTap(
       `the socket did not open over the loopback tap: ${failure}`,
     );
   } catch (error) {
-    scope.signal.throwIfAborted();
+    // A refusal whose body the time ran out for is still a refusal.
+    if (!(error instanceof HandshakeError)) scope.signal.throwIfAborted();
     throw error;
   } finally {
     scope.signal.removeEventListener("abort", abort);
@@ -331,12 +334,27 @@ async function admit(
     }
   };
   try {
-    while (true) checks.push(check(await listener.accept()));
+    while (true) {
+      const conn = await accept(listener);
+      if (conn !== null) checks.push(check(conn));
+    }
   } catch {
-    for (const conn of strangers) close(conn); // the listener was closed
+    close(listener); // it is closed already, or it cannot accept any more
+    for (const conn of strangers) close(conn);
   }
   await Promise.all(checks);
   return admitted;
+}
+
+/** Accepts a connection; gives `null` for one that has broken off already. */
+function accept(listener: Deno.TcpListener): Promise<Deno.TcpConn | null> {
+  return listener.accept().catch((error) => {
+    if (
+      error instanceof Deno.errors.ConnectionAborted ||
+      error instanceof Deno.errors.ConnectionReset
+    ) return null;
+    throw error;
+  });
 }
 
 /** Copies bytes between the server and the native socket until either ends. */
@@ -347,6 +365,7 @@ class TapLine implements Line {
   readonly #server: Deno.Conn;
   readonly #local: Deno.Conn;
   readonly #settleEnded: () => void;
+  readonly #guard = new FrameGuard();
   /** Shut while the consumer is behind. */
   #gate: PromiseWithResolvers<void> | null = null;
 
@@ -358,6 +377,10 @@ class TapLine implements Line {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
     this.#settleEnded = resolve;
+  }
+
+  get failure(): string {
+    return this.#guard.problem;
   }
 
   /** @param rest What the server sent behind its response head. */
@@ -388,21 +411,30 @@ class TapLine implements Line {
     let buffer = new Uint8Array(MIN_BUFFER);
     let spare = new Uint8Array(MIN_BUFFER);
     try {
-      let written = writeAll(this.#local, rest);
-      while (true) {
+      let written = this.#passDown(rest);
+      while (this.failure === "") {
         written.catch(() => {}); // seen when it is awaited
         if (this.#gate !== null) await this.#gate.promise;
         const length = await this.#server.read(buffer);
         await written;
         if (length === null) break;
         this.onTraffic();
-        written = writeAll(this.#local, buffer.subarray(0, length));
+        written = this.#passDown(buffer.subarray(0, length));
         [buffer, spare] = [grown(spare, length), buffer];
       }
+      await written;
     } catch {
       // The connection was lost, or cut: the native socket reports what it means.
     }
     await endWriting(this.#local);
+  }
+
+  /** Hands the native socket what it may have of the bytes. */
+  #passDown(bytes: Uint8Array): Promise<void> {
+    return writeAll(
+      this.#local,
+      bytes.subarray(0, this.#guard.admit(bytes)),
+    );
   }
 
   /** From the native socket to the server; the end of the socket ends it all. */
