@@ -1,0 +1,512 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { HandshakeError, HandshakeResponse } from "@wstap/wstap";
+import {
+  acceptFor,
+  createKey,
+  displayUrl,
+  httpUrl,
+  networkReason,
+  parseTarget,
+  redirected,
+  redirectLocation,
+  refusal,
+  requestHeaders,
+  verifyUpgrade,
+} from "../src/handshake.ts";
+
+function createResponse(
+  status: number,
+  statusText: string,
+  headers: HeadersInit = {},
+): HandshakeResponse {
+  return new HandshakeResponse({
+    url: "ws://example.invalid/",
+    status,
+    statusText,
+    headers: new Headers(headers),
+    source: "preflight",
+  });
+}
+
+// --- The target ---
+
+Deno.test("parseTarget() takes ws: and wss:, as a string or a URL", () => {
+  for (const url of ["ws://a.invalid/x?y=z", "WSS://a.invalid:8443/"]) {
+    assertEquals(parseTarget(url).url.href, new URL(url).href);
+    assertEquals(parseTarget(new URL(url)).url.href, new URL(url).href);
+  }
+});
+
+Deno.test("parseTarget() does not hold on to the caller's URL", () => {
+  const url = new URL("ws://user:secret@a.invalid/");
+  const target = parseTarget(url);
+  assertEquals(url.password, "secret");
+  url.pathname = "/other";
+  assertEquals(target.url.href, "ws://a.invalid/");
+});
+
+for (const scheme of ["http:", "https:", "ftp:", "file:", "wsss:"]) {
+  Deno.test(`parseTarget() refuses ${scheme} and says so`, () => {
+    assertThrows(
+      () => parseTarget(`${scheme}//a.invalid/`),
+      TypeError,
+      `expected the scheme "ws:" or "wss:", got "${scheme}"`,
+    );
+  });
+}
+
+for (const url of ["", "/feed", "a.invalid", "ws://", "ws://a b/", "ws://[x"]) {
+  Deno.test(`parseTarget() refuses ${JSON.stringify(url)}, which is no URL`, () => {
+    assertThrows(() => parseTarget(url), TypeError, "Invalid URL: expected");
+  });
+}
+
+for (const url of [undefined, null, 5, {}, ["ws://a.invalid/"]]) {
+  Deno.test(`parseTarget() refuses ${JSON.stringify(url)} as a URL`, () => {
+    assertThrows(
+      () => parseTarget(url as unknown as string),
+      TypeError,
+      "Invalid URL: expected a string or a URL",
+    );
+  });
+}
+
+for (const url of ["ws://a.invalid/#part", "ws://a.invalid/#"]) {
+  Deno.test(`parseTarget() refuses the fragment of ${url}`, () => {
+    assertThrows(() => parseTarget(url), TypeError, "has a fragment");
+    assertThrows(() => parseTarget(new URL(url)), TypeError, "has a fragment");
+  });
+}
+
+Deno.test("parseTarget() repeats neither credentials nor the query in a message", () => {
+  for (
+    const url of [
+      "http://user:secret@a.invalid/?secret",
+      "ws://user:secret@a.invalid/?secret#secret",
+      "ws://user:secret@[a/?secret",
+      "ws://user:secret@a.invalid:99999999/",
+    ]
+  ) {
+    const error = assertThrows(() => parseTarget(url), TypeError);
+    assertEquals(Deno.inspect(error).includes("secret"), false, error.message);
+  }
+});
+
+const CREDENTIALS: [string, string][] = [
+  ["user:pass", "user:pass"],
+  ["user", "user:"],
+  [":pass", ":pass"],
+  ["us%3Aer:p%40ss", "us:er:p@ss"],
+  ["%C3%BC:%F0%9F%98%80", "ü:😀"],
+  ["100%25:50%", "100%:50%"],
+];
+
+for (const [credentials, plain] of CREDENTIALS) {
+  Deno.test(`parseTarget() makes Basic credentials of ${credentials}@`, () => {
+    const target = parseTarget(`ws://${credentials}@a.invalid/?q`);
+    const value = target.headers.get("authorization") ?? "";
+    assertMatch(value, /^Basic /);
+    const bytes = Uint8Array.from(
+      atob(value.slice(6)),
+      (it) => it.charCodeAt(0),
+    );
+    assertEquals(new TextDecoder().decode(bytes), plain);
+    assertEquals(target.url.href, "ws://a.invalid/?q");
+  });
+}
+
+Deno.test("parseTarget() prefers the Authorization that is given to the URL's credentials", () => {
+  const { headers } = parseTarget("ws://user:pass@a.invalid/", [], {
+    Authorization: "Bearer x",
+  });
+  assertEquals(headers.get("authorization"), "Bearer x");
+});
+
+const RESERVED = [
+  "Host",
+  "Connection",
+  "Upgrade",
+  "Content-Length",
+  "Transfer-Encoding",
+  "Sec-WebSocket-Key",
+  "Sec-WebSocket-Version",
+  "Sec-WebSocket-Protocol",
+  "Sec-WebSocket-Extensions",
+  "Sec-WebSocket-Anything",
+  "sec-websocket-key",
+];
+
+for (const name of RESERVED) {
+  Deno.test(`parseTarget() refuses the header ${name}, and names it`, () => {
+    const given: HeadersInit[] = [
+      { [name]: "secret" },
+      [[name, "secret"]],
+      new Headers({ [name]: "secret" }),
+    ];
+    for (const headers of given) {
+      const error = assertThrows(
+        () => parseTarget("ws://a.invalid/", [], headers),
+        TypeError,
+      );
+      assertMatch(error.message, new RegExp(`"${name}" cannot be set`, "i"));
+      assertEquals(error.message.includes("secret"), false);
+    }
+  });
+}
+
+const HEADERS: [string, unknown, string][] = [
+  ["a name that is no token", { "X Y": "secret" }, `header name "X Y"`],
+  ["an empty name", [["", "secret"]], "header name"],
+  ["a line break in a value", { "X-Y": "secret\r\nsecret" }, `"X-Y"`],
+  ["a value beyond U+00FF", { "X-Y": "secret€" }, `"X-Y"`],
+  ["an incomplete pair", [["X-Y"]], "pairs of a name and a value"],
+  ["a pair of three", [["X-Y", "secret", "secret"]], "pairs of a name"],
+  ["a string", "secret", "expected an object"],
+  ["null", null, "expected an object, got null"],
+];
+
+for (const [what, headers, message] of HEADERS) {
+  Deno.test(`parseTarget() refuses headers with ${what}, without showing a value`, () => {
+    const error = assertThrows(
+      () => parseTarget("ws://a.invalid/", [], headers as HeadersInit),
+      TypeError,
+      message,
+    );
+    assertEquals(Deno.inspect(error).includes("secret"), false);
+  });
+}
+
+Deno.test("parseTarget() takes headers in each form that HeadersInit has", () => {
+  const forms: HeadersInit[] = [
+    { "X-One": "1", "X-Two": "2" },
+    [["X-One", "1"], ["X-Two", "2"]],
+    new Headers({ "X-One": "1", "X-Two": "2" }),
+  ];
+  for (const form of forms) {
+    assertEquals([...parseTarget("ws://a.invalid/", [], form).headers], [
+      ["x-one", "1"],
+      ["x-two", "2"],
+    ]);
+  }
+});
+
+Deno.test("parseTarget() takes one subprotocol or several", () => {
+  const protocols = (it?: string | string[]) =>
+    parseTarget("ws://a.invalid/", it).protocols;
+  assertEquals(protocols(), []);
+  assertEquals(protocols("chat.v1"), ["chat.v1"]);
+  assertEquals(protocols(["b", "a"]), ["b", "a"]);
+});
+
+for (const protocols of ["", "a b", "a,b", "a\r\n", "ü", [""], [5], 5, {}]) {
+  Deno.test(`parseTarget() refuses ${JSON.stringify(protocols)} as subprotocols`, () => {
+    assertThrows(
+      () => parseTarget("ws://a.invalid/", protocols as string[]),
+      TypeError,
+      "expected a",
+    );
+  });
+}
+
+Deno.test("parseTarget() refuses a subprotocol that is given twice", () => {
+  for (const protocols of [["a", "b", "a"], ["chat", "Chat"]]) {
+    assertThrows(
+      () => parseTarget("ws://a.invalid/", protocols),
+      TypeError,
+      "more than once",
+    );
+  }
+});
+
+Deno.test("displayUrl() leaves out the query and credentials, httpUrl() changes the scheme alone", () => {
+  const url = new URL("wss://user:pass@a.invalid:8443/x?token=y");
+  assertEquals(displayUrl(url), "wss://a.invalid:8443/x");
+  assertEquals(
+    httpUrl(new URL("wss://a.invalid:8443/ws?ws://")).href,
+    "https://a.invalid:8443/ws?ws://",
+  );
+  assertEquals(httpUrl(new URL("ws://a.invalid/")).href, "http://a.invalid/");
+});
+
+// --- The request ---
+
+Deno.test("createKey() gives 16 bytes in base64, each time others", () => {
+  const keys = Array.from({ length: 100 }, createKey);
+  assertEquals(new Set(keys).size, 100);
+  for (const key of keys) assertEquals(atob(key).length, 16);
+});
+
+Deno.test("acceptFor() answers the key of RFC 6455 section 1.3", async () => {
+  assertEquals(
+    await acceptFor("dGhlIHNhbXBsZSBub25jZQ=="),
+    "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+  );
+});
+
+Deno.test("requestHeaders() has what RFC 6455 section 4.1 asks for", () => {
+  const target = parseTarget("ws://a.invalid/", ["b", "a"], { "X-One": "1" });
+  assertEquals(Object.fromEntries(requestHeaders(target, "key")), {
+    "accept-encoding": "identity",
+    "connection": "Upgrade",
+    "sec-websocket-key": "key",
+    "sec-websocket-protocol": "b, a",
+    "sec-websocket-version": "13",
+    "upgrade": "websocket",
+    "x-one": "1",
+  });
+  const plain = requestHeaders(
+    parseTarget("ws://a.invalid/", [], { "Accept-Encoding": "gzip" }),
+    "key",
+  );
+  assertEquals(plain.get("accept-encoding"), "gzip");
+  assertEquals(plain.has("sec-websocket-protocol"), false);
+});
+
+// --- The answer ---
+
+const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const VALID = {
+  "Upgrade": "websocket",
+  "Connection": "Upgrade",
+  "Sec-WebSocket-Accept": ACCEPT,
+};
+
+const ACCEPTED: Record<string, Record<string, string>> = {
+  "as it stands in RFC 6455": {},
+  "in another case": { Upgrade: "WebSocket", Connection: "upgrade" },
+  "with other connection options": { Connection: "keep-alive, Upgrade" },
+  "with a subprotocol that was offered": { "Sec-WebSocket-Protocol": "b" },
+};
+
+for (const [what, headers] of Object.entries(ACCEPTED)) {
+  Deno.test(`verifyUpgrade() accepts an answer ${what}`, () => {
+    verifyUpgrade(
+      parseTarget("ws://a.invalid/", ["a", "b"]),
+      createResponse(101, "Switching Protocols", { ...VALID, ...headers }),
+      ACCEPT,
+    );
+  });
+}
+
+const INVALID: [string, Record<string, string | null>, string][] = [
+  ["no Upgrade", { Upgrade: null }, "its Upgrade header is missing"],
+  ["another Upgrade", { Upgrade: "h2c" }, `its Upgrade header is "h2c"`],
+  ["no Connection", { Connection: null }, "its Connection header is missing"],
+  [
+    "another Connection",
+    { Connection: "keep-alive" },
+    `its Connection header is "keep-alive"`,
+  ],
+  [
+    "a Connection that only resembles it",
+    { Connection: "upgraded, no-upgrade" },
+    "its Connection header is",
+  ],
+  [
+    "no Sec-WebSocket-Accept",
+    { "Sec-WebSocket-Accept": null },
+    "its Sec-WebSocket-Accept header is missing",
+  ],
+  [
+    "another Sec-WebSocket-Accept",
+    { "Sec-WebSocket-Accept": "s3pplmbitxaq9kygzzhzrbk+xoo=" },
+    "does not answer the key",
+  ],
+  [
+    "a subprotocol nobody offered",
+    { "Sec-WebSocket-Protocol": "c" },
+    `it chose the subprotocol "c", which was not offered`,
+  ],
+  [
+    "a subprotocol in another case",
+    { "Sec-WebSocket-Protocol": "A" },
+    `it chose the subprotocol "A", which was not offered`,
+  ],
+  [
+    "two subprotocols",
+    { "Sec-WebSocket-Protocol": "a, b" },
+    "which was not offered",
+  ],
+  [
+    "an extension",
+    { "Sec-WebSocket-Extensions": "permessage-deflate" },
+    `it chose the extension "permessage-deflate", and none was offered`,
+  ],
+];
+
+for (const [what, headers, message] of INVALID) {
+  Deno.test(`verifyUpgrade() refuses an answer with ${what}, and names the rule`, () => {
+    const response = createResponse(101, "Switching Protocols", VALID);
+    for (const [name, value] of Object.entries(headers)) {
+      if (value === null) response.headers.delete(name);
+      else response.headers.set(name, value);
+    }
+    const error = assertThrows(
+      () =>
+        verifyUpgrade(
+          parseTarget("ws://a.invalid/x?secret", ["a", "b"]),
+          response,
+          ACCEPT,
+        ),
+      HandshakeError,
+      message,
+    );
+    assertMatch(error.message, /^Cannot connect to ws:\/\/a\.invalid\/x: /);
+    assertEquals(error.url, "ws://a.invalid/x?secret");
+    assertEquals(error.response, response);
+  });
+}
+
+Deno.test("refusal() has the status and its reason, if there is one", () => {
+  const target = parseTarget("ws://a.invalid/x?secret");
+  assertEquals(
+    refusal(target, createResponse(404, "Not Found")).message,
+    "Cannot connect to ws://a.invalid/x: HTTP error: 404 Not Found",
+  );
+  assertEquals(
+    refusal(target, createResponse(599, "")).message,
+    "Cannot connect to ws://a.invalid/x: HTTP error: 599",
+  );
+});
+
+// --- Redirects ---
+
+Deno.test("redirectLocation() is the Location of 301, 302, 303, 307 and 308 alone", () => {
+  const headers = new Headers({ Location: "/x" });
+  const statuses = [200, 201, 300, 301, 302, 303, 304, 305, 307, 308, 404];
+  assertEquals(
+    statuses.filter((it) => redirectLocation(it, headers) === "/x"),
+    [301, 302, 303, 307, 308],
+  );
+  assertEquals(redirectLocation(302, new Headers()), null);
+});
+
+const response = createResponse(302, "Found");
+
+const LOCATIONS: [from: string, location: string, to: string][] = [
+  ["ws://a.invalid/x/y?q", "/z?r", "ws://a.invalid/z?r"],
+  ["ws://a.invalid/x/y?q", "z", "ws://a.invalid/x/z"],
+  ["ws://a.invalid/x?q", "?r", "ws://a.invalid/x?r"],
+  ["ws://a.invalid/x", "//b.invalid/y", "ws://b.invalid/y"],
+  ["wss://a.invalid/x", "//b.invalid/y", "wss://b.invalid/y"],
+  ["ws://a.invalid/x", "http://b.invalid/y", "ws://b.invalid/y"],
+  ["ws://a.invalid/x", "https://b.invalid/y", "wss://b.invalid/y"],
+  ["ws://a.invalid/x", "ws://b.invalid/y", "ws://b.invalid/y"],
+  ["ws://a.invalid/x", "wss://b.invalid/y", "wss://b.invalid/y"],
+  ["wss://a.invalid/x", "https://b.invalid/y", "wss://b.invalid/y"],
+  ["wss://a.invalid/x", "HTTPS://B.invalid:443", "wss://b.invalid/"],
+  ["ws://a.invalid/x", "/y#part", "ws://a.invalid/y"],
+  ["ws://a.invalid/x", "http://user:pass@b.invalid/", "ws://b.invalid/"],
+];
+
+for (const [from, location, to] of LOCATIONS) {
+  Deno.test(`redirected() leads from ${from} by ${location} to ${to}`, () => {
+    const target = redirected(parseTarget(from), { location, response });
+    assertEquals(target.url.href, to);
+    assertEquals(target.headers.has("authorization"), false);
+  });
+}
+
+for (const location of ["ftp://b.invalid/", "http://[b", "mailto:x@y", "ws:"]) {
+  Deno.test(`redirected() refuses ${location}, which is no WebSocket URL`, () => {
+    const error = assertThrows(
+      () => redirected(parseTarget("ws://a.invalid/"), { location, response }),
+      HandshakeError,
+      `which is not a WebSocket URL`,
+    );
+    assertEquals(error.response, response);
+  });
+}
+
+Deno.test("redirected() never goes from wss: to ws:", () => {
+  for (const location of ["http://a.invalid/y?secret", "ws://b.invalid/y"]) {
+    const error = assertThrows(
+      () => redirected(parseTarget("wss://a.invalid/"), { location, response }),
+      HandshakeError,
+      "from wss: to ws:",
+    );
+    assertEquals(error.message.includes("secret"), false);
+    assertEquals(error.response, response);
+  }
+});
+
+Deno.test("redirected() shows nothing secret of a Location, and no control character", () => {
+  for (
+    const location of [
+      "ftp://user:secret@b.invalid/?secret#secret",
+      "http://user:secret@[b/?secret",
+      "ftp:\x1b[31m?secret",
+    ]
+  ) {
+    const error = assertThrows(
+      () => redirected(parseTarget("ws://a.invalid/"), { location, response }),
+      HandshakeError,
+    );
+    assertEquals(error.message.includes("secret"), false, error.message);
+    assertEquals(error.message.includes("\x1b"), false);
+  }
+});
+
+const SECRETS = {
+  "Authorization": "Bearer x",
+  "Cookie": "session=x",
+  "Proxy-Authorization": "Basic x",
+};
+
+Deno.test("redirected() gives Authorization and cookies to the same origin only", () => {
+  const target = parseTarget("ws://a.invalid/x", ["chat"], {
+    ...SECRETS,
+    "X-One": "1",
+  });
+  const names = (
+    location: string,
+  ) => [...redirected(target, { location, response }).headers.keys()];
+  const all = ["authorization", "cookie", "proxy-authorization", "x-one"];
+  assertEquals(names("/y"), all);
+  assertEquals(names("http://a.invalid:80/y"), all);
+  for (
+    const location of [
+      "//b.invalid/",
+      "//a.invalid:8080/",
+      "//x.a.invalid/",
+      "https://a.invalid/",
+    ]
+  ) assertEquals(names(location), ["x-one"]);
+  assertEquals(
+    redirected(target, { location: "//b.invalid/", response }).protocols,
+    ["chat"],
+  );
+  assertEquals(target.headers.has("authorization"), true);
+});
+
+Deno.test("redirected() does not give them back on the way back", () => {
+  const start = parseTarget("ws://user:pass@a.invalid/");
+  const away = redirected(start, { location: "//b.invalid/", response });
+  const back = redirected(away, { location: "//a.invalid/", response });
+  assertEquals(back.headers.has("authorization"), false);
+});
+
+// --- Network errors ---
+
+const REASONS: [string, string][] = [
+  [
+    "error sending request for url (http://u:p@a.invalid/?secret): " +
+    "client error (Connect): tcp connect error: Connection refused (os error 111)",
+    "tcp connect error: Connection refused (os error 111)",
+  ],
+  [
+    "NetworkError: failed to connect to WebSocket: Invalid status code: 401",
+    "Invalid status code: 401",
+  ],
+  [
+    "invalid URL http://a.invalid/?secret, it seems",
+    "invalid URL the server it seems",
+  ],
+  ["bad \x1b[31m", "bad \\u001b[31m"],
+];
+
+for (const [text, expected] of REASONS) {
+  Deno.test(`networkReason() finds "${expected.slice(0, 30)}"`, () => {
+    assertEquals(networkReason(text), expected);
+  });
+}
