@@ -1,5 +1,9 @@
 import { format as formatDate } from "@std/datetime/format";
-import { type ConnectOptions, parseDuration } from "../../mod.ts";
+import {
+  type ConnectOptions,
+  parseDuration,
+  type ReconnectOptions,
+} from "../../mod.ts";
 import { usageError } from "./exit.ts";
 import { readBytes, readText } from "./files.ts";
 import type { Flags } from "./flags.ts";
@@ -15,6 +19,10 @@ export interface TapSettings {
   /** Where to connect; the ones after the first are to fall back to. */
   readonly urls: readonly string[];
   readonly connect: ConnectOptions;
+  /** When to connect again, `null` for never. */
+  readonly reconnect:
+    | Pick<ReconnectOptions, "minDelay" | "maxDelay" | "maxAttempts">
+    | null;
   /** Where the response head goes. */
   readonly head: "stderr" | "stdout" | "only" | "nowhere";
   readonly quiet: boolean;
@@ -48,9 +56,17 @@ export function tapSettings(
     throw usageError("The option --max needs --batch");
   }
   const binary = flags.has("binary");
+  const format = (choice(flags, "format") ?? "text") as Format;
+  const time = timeFormat(flags);
+  if (binary && time !== null && format === "text" && batch === null) {
+    throw usageError(
+      "The options --binary and --timestamps exclude each other: --format ndjson has both",
+    );
+  }
   return {
     urls,
     connect: connectOptions(flags),
+    reconnect: reconnectOptions(flags),
     head: flags.has("head")
       ? "only"
       : flags.has("include")
@@ -63,10 +79,10 @@ export function tapSettings(
     summary: flags.has("summary"),
     count: whole(flags, "count") ?? Infinity,
     duration: duration(flags, "duration") ?? Infinity,
-    format: (choice(flags, "format") ?? "text") as Format,
+    format,
     batch,
     max: whole(flags, "max") ?? Infinity,
-    time: timeFormat(flags),
+    time,
     output: text(flags, "output") ?? null,
     binary,
     send: [
@@ -108,6 +124,27 @@ function connectOptions(flags: Flags): ConnectOptions {
       ...(proxy !== undefined && { proxy: parseProxy(proxy) }),
     },
   };
+}
+
+function reconnectOptions(flags: Flags): TapSettings["reconnect"] {
+  if (flags.has("reconnect")) {
+    const minDelay = duration(flags, "min-delay");
+    const maxDelay = duration(flags, "max-delay");
+    if ((minDelay ?? 0) > (maxDelay ?? Infinity)) {
+      throw usageError("The value of --min-delay is above that of --max-delay");
+    }
+    return {
+      minDelay: seconds(minDelay),
+      maxDelay: seconds(maxDelay),
+      maxAttempts: whole(flags, "max-attempts"),
+    };
+  }
+  for (const name of ["min-delay", "max-delay", "max-attempts"] as const) {
+    if (flags.get(name) !== undefined) {
+      throw usageError(`The option --${name} needs --reconnect`);
+    }
+  }
+  return null;
 }
 
 function headers(flags: Flags): [string, string][] {

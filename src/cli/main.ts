@@ -7,7 +7,7 @@ import { explain } from "./explain.ts";
 import { type Flags, parseFlags } from "./flags.ts";
 import { help } from "./help.ts";
 import { Output } from "./output.ts";
-import { Notes } from "./status.ts";
+import { Notes } from "./notes.ts";
 import { Stop } from "./stop.ts";
 import { tap } from "./tap.ts";
 

@@ -10,34 +10,36 @@ export interface Option {
   readonly choices?: readonly string[];
   /** Whether its value names a file, for completions. */
   readonly file?: true;
+  /** Whether the help has it on the line of the option before it. */
+  readonly joins?: true;
   readonly help: string;
 }
 
 /** The options under the headings of the help. */
 export const GROUPS = {
-  "Look at the handshake": [
+  "Look at the handshake (its response head goes to standard error)": [
     {
       name: "include",
       short: "i",
-      help: "response head on standard output, before the messages",
+      help: "the head on standard output, before the messages",
     },
     {
       name: "head",
       short: "I",
-      help: "response head on standard output, then end",
+      help: "the head on standard output, and end",
     },
     {
       name: "quiet",
       short: "q",
-      help: "nothing on standard error but errors",
+      help: "no head, no status line: errors only",
     },
     {
       name: "verbose",
       short: "v",
-      help: "request head (secrets masked) and timings too",
+      help: "the request head too, secrets masked, and timings",
     },
   ],
-  "Receive": [
+  "Receive (one message a line on standard output)": [
     {
       name: "count",
       short: "n",
@@ -47,64 +49,64 @@ export const GROUPS = {
     {
       name: "duration",
       value: "TIME",
-      help: 'end after TIME, as in "90s" or "1m 30s"',
+      help: "end after TIME",
     },
     {
       name: "format",
-      value: "F",
+      value: "FORMAT",
       choices: ["text", "json", "ndjson"],
-      help: "text; json (pretty on a terminal); ndjson (time, type, data)",
+      help: "text; json: pretty on a terminal; ndjson: time, type, data",
     },
     {
       name: "batch",
       value: "TIME",
-      help: "one JSON array for each window of TIME in which any came",
+      help: "a JSON array for each TIME in which any came, of strings;",
     },
     {
       name: "max",
       value: "N",
-      help: "at most N messages in a batch",
+      help: "  of values with --format json; of at most N messages",
     },
     {
       name: "timestamps",
       short: "t",
-      help: "time of arrival (ISO 8601) before each message",
+      help: "time of arrival (ISO 8601) before each line",
     },
     {
       name: "time-format",
       value: "FORMAT",
-      help: 'that time as in "HH:mm:ss.SSS", local time',
+      help: 'that time as in "HH:mm:ss.SSS", local',
     },
     {
       name: "output",
       short: "o",
       value: "FILE",
       file: true,
-      help: "append to FILE instead of standard output",
+      help: "append to FILE instead",
     },
     {
       name: "binary",
-      help: "messages as bytes with nothing between them; send binary ones",
+      help: "nothing between messages; send binary ones",
     },
     {
       name: "summary",
       help: "totals on standard error at the end",
     },
   ],
-  "Send": [
+  "Send (once connected, then standard input)": [
     {
       name: "send",
       short: "s",
       value: "TEXT",
       repeat: true,
-      help: "send TEXT after connecting; repeatable",
+      help: "send TEXT as a message; repeatable",
     },
     {
       name: "send-file",
       value: "FILE",
       file: true,
       repeat: true,
-      help: "send FILE as one message; repeatable",
+      help: "send the whole FILE as a message; repeatable",
     },
   ],
   "Connect": [
@@ -113,13 +115,13 @@ export const GROUPS = {
       short: "H",
       value: "LINE",
       repeat: true,
-      help: '"Name: value" or @FILE of such lines; repeatable',
+      help: 'send a header "Name: value"; repeatable',
     },
     {
       name: "user",
       short: "u",
       value: "NAME[:PW]",
-      help: "basic authentication; asks for a missing password",
+      help: "basic authentication; asks for the password if missing",
     },
     {
       name: "bearer",
@@ -136,19 +138,19 @@ export const GROUPS = {
     {
       name: "capture",
       value: "MODE",
-      choices: ["preflight", "none"],
-      help: "where the response comes from, see below",
+      choices: ["preflight", "tap", "none"],
+      help: "where the head comes from: preflight, tap or none",
     },
     {
       name: "redirect",
       value: "HOW",
       choices: ["error", "follow"],
-      help: "error (default) or follow",
+      help: "what a redirect is: error or follow",
     },
     {
       name: "timeout",
       value: "TIME",
-      help: "for the handshake (30s)",
+      help: "how long the handshake may take (30s)",
     },
     {
       name: "idle-timeout",
@@ -158,51 +160,83 @@ export const GROUPS = {
     {
       name: "max-buffer",
       value: "SIZE",
-      help: 'how much may wait to be written, as in "64M" (64M)',
+      help: "how much may wait to be written (64M)",
     },
     {
       name: "overflow",
       value: "HOW",
       choices: ["error", "drop-oldest"],
-      help: "past that: error (default) or drop-oldest",
+      help: "past that: error or drop-oldest",
     },
     {
       name: "ca-cert",
       value: "FILE",
       file: true,
       repeat: true,
-      help: "trust these authorities (PEM) too; repeatable",
+      help: "trust this authority (PEM) too; repeatable",
     },
     {
       name: "cert",
       value: "FILE",
       file: true,
-      help: "client certificate (PEM)",
+      help: "client certificate and its key (PEM)",
     },
     {
       name: "key",
       value: "FILE",
       file: true,
-      help: "its key (PEM)",
+      joins: true,
+      help: "key of the client certificate (PEM)",
     },
     {
       name: "proxy",
       value: "URL",
-      help: "http:, https: or socks5: proxy",
+      help: "go through an http:, https: or socks5: proxy",
+    },
+  ],
+  "Connect again": [
+    {
+      name: "reconnect",
+      short: "r",
+      help: "when the connection ends or fails",
+    },
+    {
+      name: "min-delay",
+      value: "TIME",
+      help: "the first wait before that (1s)",
+    },
+    {
+      name: "max-delay",
+      value: "TIME",
+      help: "the longest wait, to which they grow (30s)",
+    },
+    {
+      name: "max-attempts",
+      value: "N",
+      help: "give up after N failures in a row",
     },
   ],
   "Other": [
     {
+      name: "help",
+      short: "h",
+      help: "this text, or the version",
+    },
+    {
+      name: "version",
+      short: "V",
+      joins: true,
+      help: "the version",
+    },
+    {
       name: "listen",
-      help: "demo: keep the feed up for other clients",
+      help: "wstap demo: keep the feed up",
     },
     {
       name: "port",
       value: "N",
-      help: "demo --listen: on this port",
+      help: "wstap demo --listen: on port N",
     },
-    { name: "help", short: "h", help: "this text" },
-    { name: "version", short: "V", help: "the version" },
   ],
 } as const satisfies Record<string, readonly Option[]>;
 

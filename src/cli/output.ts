@@ -10,6 +10,8 @@ export class OutputClosed extends Error {
 export class Output implements Disposable {
   /** Whether it is a terminal, on which nothing untrusted may act. */
   readonly isTerminal: boolean;
+  /** Whether colours are wanted there. */
+  readonly colors: boolean;
   readonly #name: string;
   readonly #file: typeof Deno.stdout | Deno.FsFile;
 
@@ -24,6 +26,7 @@ export class Output implements Disposable {
       }
     }
     this.isTerminal = this.#file.isTerminal();
+    this.colors = this.isTerminal && !Deno.noColor;
   }
 
   /**

@@ -1,22 +1,65 @@
-import { ConnectionClosedError } from "../../mod.ts";
 import type { TapSettings } from "./args.ts";
 import { lines, standardInput } from "./input.ts";
 import type { Connection } from "./sessions.ts";
+import type { Notes } from "./notes.ts";
+import { decodeText } from "./visible.ts";
 
-/** Sends what the options name, then standard input line by line. */
-export async function sendAll(
-  connection: Connection,
-  { send, binary }: Pick<TapSettings, "send" | "binary">,
-): Promise<void> {
-  try {
-    for (const message of send) await connection.send(message);
-    for await (const line of lines(standardInput())) {
-      await connection.send(
-        binary ? line.slice() : new TextDecoder().decode(line),
-      );
+/**
+ * Sends what the options name on every connection, and the lines of standard
+ * input, one message each, on whichever connection is open.
+ */
+export class Sender {
+  readonly #settings: Pick<TapSettings, "send" | "binary">;
+  readonly #notes: Notes;
+  #connection: Connection | null = null;
+  #next = Promise.withResolvers<void>();
+  #reading = false;
+
+  constructor(settings: Pick<TapSettings, "send" | "binary">, notes: Notes) {
+    this.#settings = settings;
+    this.#notes = notes;
+  }
+
+  /** Sends on a connection that has just opened. */
+  async attach(connection: Connection): Promise<void> {
+    try {
+      for (const message of this.#settings.send) await connection.send(message);
+    } catch {
+      return; // it has ended: who receives learns why
     }
-  } catch (error) {
-    // Who receives learns of the end too, with the reason.
-    if (!(error instanceof ConnectionClosedError)) throw error;
+    this.#connection = connection;
+    this.#next.resolve();
+    if (!this.#reading) {
+      this.#reading = true;
+      await this.#forwardInput();
+    }
+  }
+
+  async #forwardInput(): Promise<void> {
+    for await (const line of lines(standardInput())) {
+      const message = this.#settings.binary ? line.slice() : decodeText(line);
+      if (message !== null) await this.#send(message);
+      else {
+        this.#notes.error(
+          "Cannot send a line that is not UTF-8: --binary sends any bytes",
+        );
+      }
+    }
+  }
+
+  async #send(message: string | Uint8Array): Promise<void> {
+    while (true) {
+      while (this.#connection === null) await this.#next.promise;
+      const connection: Connection = this.#connection;
+      try {
+        return await connection.send(message);
+      } catch {
+        // It has ended: the message waits for the next one.
+        if (this.#connection === connection) {
+          this.#connection = null;
+          this.#next = Promise.withResolvers();
+        }
+      }
+    }
   }
 }

@@ -1,21 +1,33 @@
 import {
-  connectWebSocket,
+  connections,
   type HandshakeResponse,
   type WebSocketConnection,
 } from "../../mod.ts";
 import type { TapSettings } from "./args.ts";
+import type { Notes } from "./notes.ts";
 
 /** A connection of the command line: binary messages are bytes. */
 export type Connection = WebSocketConnection<string | Uint8Array>;
 
-/** One connection after another, with the responses that answered the handshakes. */
-export async function* sessions(
-  { urls, connect }: Pick<TapSettings, "urls" | "connect">,
+/**
+ * One connection after another; only one where none is to be replaced. Either
+ * way the URLs after the first are there to fall back to.
+ */
+export function sessions(
+  { urls, connect, reconnect }: Pick<
+    TapSettings,
+    "urls" | "connect" | "reconnect"
+  >,
+  notes: Notes,
   signal: AbortSignal,
-): AsyncGenerator<{ connection: Connection; response: HandshakeResponse }> {
-  const [connection, response] = await connectWebSocket(urls[0]!, {
+): AsyncGenerator<[Connection, HandshakeResponse], void> {
+  return connections([...urls], {
     ...connect,
+    ...reconnect ?? { retryIf: () => false },
     signal,
+    onRetry: ({ error, delay }) => {
+      const wait = (delay / 1000).toFixed(delay < 10_000 ? 1 : 0);
+      notes.error(`${error.message}; connecting again in ${wait} s`);
+    },
   });
-  yield { connection, response };
 }

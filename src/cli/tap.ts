@@ -1,14 +1,23 @@
-import type { HandshakeResponse } from "../../mod.ts";
+import {
+  BufferOverflowError,
+  type CloseInfo,
+  ConnectionClosedError,
+  HandshakeError,
+  type HandshakeResponse,
+} from "../../mod.ts";
 import type { TapSettings } from "./args.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { createRender } from "./format.ts";
-import { responseHead } from "./head.ts";
+import { bodyStart, requestHead, responseHead, shownUrl } from "./head.ts";
+import type { Notes } from "./notes.ts";
 import { Output, OutputClosed } from "./output.ts";
 import { arrivals } from "./receive.ts";
-import { sendAll } from "./send.ts";
+import { Sender } from "./send.ts";
 import { type Connection, sessions } from "./sessions.ts";
-import type { Notes } from "./status.ts";
+import { StatusLine } from "./status.ts";
 import type { Stop } from "./stop.ts";
+import { time, Totals } from "./totals.ts";
+import { visible } from "./visible.ts";
 
 /** Connects, and writes what comes until the feed, a limit or a signal ends it. */
 export async function tap(
@@ -17,69 +26,149 @@ export async function tap(
   stop: Stop,
 ): Promise<ExitCode> {
   using output = new Output(settings.output);
-  let connection: Connection | null = null;
-  let timed = false;
-  const handshake = new AbortController();
-  stop.signal.addEventListener("abort", () => {
-    if (connection === null) handshake.abort();
-    else void connection.close();
-  });
+  const run = new Run(settings, notes, stop, output);
+  // The status line must not stand among the messages.
+  using _status = notes.isTerminal && !notes.quiet && !output.isTerminal
+    ? new StatusLine(notes, run.totals, () => run.buffered)
+    : null;
   try {
-    for await (
-      const session of sessions(settings, handshake.signal)
-    ) {
-      connection = session.connection;
-      if (!timed) stop.requestAfter(settings.duration, EXIT.ended);
-      timed = true;
-      if (stop.signal.aborted) break;
-      await showHead(session.response, settings, notes, output);
-      if (settings.head === "only") break;
-      void sendAll(connection, settings);
-      await receive(connection, settings, output);
-    }
+    await run.start();
   } catch (error) {
-    if (!(error instanceof OutputClosed) && stop.code === null) throw error;
+    if (error instanceof OutputClosed) return EXIT.ended;
+    // A signal that ended the handshake or the wait is no failure of theirs.
+    if (stop.code === null) throw error;
   } finally {
-    await (connection as Connection | null)?.close();
+    if (settings.summary) notes.write(`wstap: ${run.totals}\n`);
   }
   return stop.code ?? EXIT.ended;
 }
 
-/** Writes what comes, until the feed or the count ends. */
-async function receive(
-  connection: Connection,
-  settings: TapSettings,
-  output: Output,
-): Promise<void> {
-  const render = createRender(settings, {
-    isTerminal: output.isTerminal,
-    colors: output.isTerminal && !Deno.noColor,
-  });
-  let left = settings.count;
-  for await (
-    const messages of arrivals(connection, settings, () => left)
-  ) {
-    const { chunk } = render(messages, new Date());
-    await output.write(chunk);
-    left -= messages.length;
-    if (left === 0) return;
-  }
-}
+/** One run of a tap, over one connection or many. */
+class Run {
+  readonly totals = new Totals();
+  readonly #settings: TapSettings;
+  readonly #notes: Notes;
+  readonly #stop: Stop;
+  readonly #output: Output;
+  #connection: Connection | null = null;
 
-async function showHead(
-  response: HandshakeResponse,
-  { head }: TapSettings,
-  notes: Notes,
-  output: Output,
-): Promise<void> {
-  if (head === "nowhere") return;
-  if (head === "stderr") {
-    notes.write(responseHead(response, { safe: true, colors: notes.colors }));
-    return;
+  constructor(
+    settings: TapSettings,
+    notes: Notes,
+    stop: Stop,
+    output: Output,
+  ) {
+    this.#settings = settings;
+    this.#notes = notes;
+    this.#stop = stop;
+    this.#output = output;
   }
-  const text = responseHead(response, {
-    safe: output.isTerminal,
-    colors: output.isTerminal && !Deno.noColor,
-  });
-  await output.write(new TextEncoder().encode(text));
+
+  /** How many messages wait to be written. */
+  get buffered(): number {
+    return this.#connection?.buffered.messages ?? 0;
+  }
+
+  /** Runs until the feed or a limit ends it, or something fails. */
+  async start(): Promise<void> {
+    const { duration, head, verbose } = this.#settings;
+    const sender = new Sender(this.#settings, this.#notes);
+    const waiting = new AbortController();
+    this.#stop.signal.addEventListener("abort", () => {
+      // What has arrived is still written: the connection ends behind it.
+      if (this.#connection !== null) void this.#connection.close();
+      else waiting.abort();
+    });
+    if (verbose) {
+      this.#say(`connecting to ${shownUrl(this.#settings.urls[0]!)}`);
+    }
+    let since = performance.now();
+    try {
+      const entries = sessions(this.#settings, this.#notes, waiting.signal);
+      for await (const [connection, response] of entries) {
+        this.#connection = connection;
+        if (++this.totals.connections === 1) {
+          this.#stop.requestAfter(duration, EXIT.ended);
+        }
+        if (verbose) this.#showRequest(connection.url, since);
+        await this.#showHead(response);
+        if (head === "only") return;
+        void sender.attach(connection);
+        const done = await this.#receive(connection);
+        this.totals.dropped += connection.dropped;
+        if (done || this.#stop.signal.aborted) return;
+        this.#showEnd(await connection.closed);
+        this.#connection = null;
+        since = performance.now();
+      }
+    } catch (error) {
+      if (error instanceof HandshakeError && error.response !== undefined) {
+        if (verbose) this.#showRequest(error.url, since);
+        await this.#showRefusal(error.response);
+      }
+      throw error;
+    }
+  }
+
+  /** Writes what comes; true once nothing more is wanted. */
+  async #receive(connection: Connection): Promise<boolean> {
+    const { count } = this.#settings;
+    const { isTerminal, colors } = this.#output;
+    const render = createRender(this.#settings, { isTerminal, colors });
+    const left = () => count - this.totals.messages;
+    try {
+      for await (const messages of arrivals(connection, this.#settings, left)) {
+        const { chunk, bytes } = render(messages, new Date());
+        await this.#output.write(chunk);
+        this.totals.add(messages.length, bytes);
+        if (left() === 0) return true;
+      }
+    } catch (error) {
+      // Whether another connection answers it is not decided here.
+      if (
+        !(error instanceof ConnectionClosedError) &&
+        !(error instanceof BufferOverflowError)
+      ) throw error;
+    }
+    return false;
+  }
+
+  async #showHead(response: HandshakeResponse): Promise<void> {
+    const { head } = this.#settings;
+    const first = this.totals.connections <= 1;
+    if (head === "nowhere") return;
+    if (head === "stderr" || !first) {
+      if (this.#notes.quiet) return;
+      const { colors } = this.#notes;
+      this.#notes.write(responseHead(response, { safe: true, colors }));
+    } else {
+      const { isTerminal: safe, colors } = this.#output;
+      const text = responseHead(response, { safe, colors });
+      await this.#output.write(new TextEncoder().encode(text));
+    }
+  }
+
+  async #showRefusal(response: HandshakeResponse): Promise<void> {
+    await this.#showHead(response);
+    if (this.#notes.quiet) return;
+    const body = bodyStart(await response.text());
+    if (body !== "") this.#notes.write(body);
+  }
+
+  #showRequest(url: string, since: number): void {
+    const { connect } = this.#settings;
+    this.#notes.write(requestHead(url, connect));
+    this.#say(`answered in ${time(performance.now() - since)}`);
+  }
+
+  /** Tells of an end that is more than a plain close. */
+  #showEnd({ code, reason, clean }: CloseInfo): void {
+    if (!clean || ((code === 1000 || code === 1005) && reason === "")) return;
+    const why = reason === "" ? "" : ` "${visible(reason)}"`;
+    this.#say(`the server closed with ${code}${why}`);
+  }
+
+  #say(text: string): void {
+    this.#notes.say(text);
+  }
 }
