@@ -1,0 +1,310 @@
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLess,
+  assertNotEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { connectWebSocket, HandshakeError } from "@wstap/wstap";
+import { readStart } from "../src/capture/body.ts";
+import type { Scope } from "../src/capture/scope.ts";
+import { upgrade } from "./fixtures/captures.ts";
+import { certificates } from "./fixtures/certs.ts";
+import { spawnServer } from "./fixtures/child.ts";
+import { type Peer, rawServer } from "./fixtures/raw.ts";
+import { accept, serve } from "./fixtures/serve.ts";
+import { eventually } from "./fixtures/wait.ts";
+
+/** Answers each connection as its number says; the last one for all that follow. */
+function inTurn(...turns: ((peer: Peer) => Promise<void>)[]) {
+  return rawServer(async (peer) => {
+    await peer.readHead();
+    await turns[Math.min(peer.index, turns.length - 1)]!(peer);
+  });
+}
+
+const accepts = (peer: Peer) => peer.upgrade();
+const refuses = (peer: Peer) =>
+  peer.respond("503 Service Unavailable", "one at a time");
+
+Deno.test("a pre-flight asks for an upgrade as RFC 6455 says, before the socket does", async () => {
+  await using server = rawServer(upgrade);
+  const [connection, response] = await connectWebSocket(`${server.url}/x?y`, {
+    capture: "preflight",
+    protocols: ["b", "a"],
+  });
+  assertEquals(server.connections, 2);
+  const [preflight, socket] = server.peers;
+  assert(preflight !== undefined && socket !== undefined);
+  assertEquals(preflight.method, "GET");
+  assertEquals(preflight.target, "/x?y");
+  assertEquals(
+    Object.fromEntries(
+      [
+        "host",
+        "upgrade",
+        "connection",
+        "sec-websocket-version",
+        "sec-websocket-protocol",
+        "accept-encoding",
+      ].map((name) => [name, preflight.header(name)?.toLowerCase()]),
+    ),
+    {
+      "host": `127.0.0.1:${server.port}`,
+      "upgrade": "websocket",
+      "connection": "upgrade",
+      "sec-websocket-version": "13",
+      "sec-websocket-protocol": "b, a",
+      "accept-encoding": "identity",
+    },
+  );
+  assertEquals(atob(preflight.key).length, 16);
+  assertNotEquals(preflight.key, socket.key);
+  assertEquals(response.source, "preflight");
+  socket.end();
+  await connection.closed;
+});
+
+Deno.test("a pre-flight sends the Accept-Encoding that is given", async () => {
+  await using server = rawServer(upgrade);
+  const [connection] = await connectWebSocket(server.url, {
+    headers: { "Accept-Encoding": "br" },
+  });
+  assertEquals(server.peers[0]!.header("accept-encoding"), "br");
+  server.peers.at(-1)!.end();
+  await connection.closed;
+});
+
+Deno.test("a pre-flight's connection is released: its end is seen while the socket lives", async () => {
+  await using server = rawServer(upgrade);
+  const [connection] = await connectWebSocket(server.url);
+  await server.peers[0]!.waitForEnd();
+  await connection.send("alive");
+  const frame = await server.peers[1]!.readFrame();
+  assertEquals(frame?.payload, new TextEncoder().encode("alive"));
+  server.peers.at(-1)!.end();
+  await connection.closed;
+});
+
+Deno.test("a pre-flight leaves no connection in a pool", async () => {
+  await using server = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.respond("404 Not Found", "", { Connection: "keep-alive" });
+  });
+  for (let i = 0; i < 3; i++) {
+    await assertRejects(() => connectWebSocket(server.url), HandshakeError);
+  }
+  assertEquals(server.connections, 3);
+  for (const peer of server.peers) await peer.waitForEnd();
+});
+
+Deno.test("a pre-flight over TLS is HTTP/1.1, also where HTTP/2 is on offer", async () => {
+  const { ca, server: identity } = await certificates();
+  await using server = serve(
+    (request) => accept(request, () => {}, { headers: { "X-One": "1" } }),
+    identity,
+  );
+  const [connection, response] = await connectWebSocket(server.url, {
+    http: { caCerts: [ca] },
+  });
+  assertEquals(response.status, 101);
+  assertEquals(response.headers.get("x-one"), "1");
+  assertEquals(server.requests.length, 2);
+  for (const { headers } of server.requests) {
+    assertEquals(headers.get("upgrade"), "websocket");
+  }
+  await connection.close();
+});
+
+Deno.test("a socket that is refused after an accepted pre-flight is tried once more, after 100 ms", async () => {
+  const times: number[] = [];
+  await using server = inTurn(accepts, (peer) => {
+    times.push(performance.now());
+    return refuses(peer);
+  }, (peer) => {
+    times.push(performance.now());
+    return accepts(peer);
+  });
+  const [connection, response] = await connectWebSocket(server.url);
+  assertEquals(response.status, 101);
+  assertEquals(server.connections, 3);
+  assertGreaterOrEqual(times[1]! - times[0]!, 95);
+  server.peers.at(-1)!.end();
+  await connection.closed;
+});
+
+Deno.test("a socket that is refused again: one more pre-flight finds the reason", async () => {
+  await using server = inTurn(accepts, refuses);
+  const error = await assertRejects(
+    () => connectWebSocket(server.url),
+    HandshakeError,
+  );
+  assertStringIncludes(error.message, "HTTP error: 503 Service Unavailable");
+  assertEquals(await error.response?.text(), "one at a time");
+  assertEquals(server.connections, 4);
+});
+
+Deno.test("a socket that is refused while pre-flights are accepted: the message says so", async () => {
+  await using server = inTurn(accepts, refuses, refuses, accepts);
+  const error = await assertRejects(
+    () => connectWebSocket(server.url),
+    HandshakeError,
+  );
+  assertStringIncludes(
+    error.message,
+    "the server accepted the pre-flight and refused the socket",
+  );
+  assertEquals(error.response, undefined);
+  assertEquals(server.connections, 4);
+});
+
+Deno.test("a socket that is refused again over TLS: the native socket's words are not shown", async () => {
+  const { ca, server: identity } = await certificates();
+  for (const last of [refuses, accepts]) {
+    await using server = rawServer(async (peer) => {
+      await peer.readHead();
+      if (peer.index === 0) await accepts(peer);
+      else if (peer.index < 3) await refuses(peer);
+      else await last(peer);
+    }, identity);
+    const error = await assertRejects(
+      () => connectWebSocket(server.url, { http: { caCerts: [ca] } }),
+      HandshakeError,
+      last === refuses ? "HTTP error: 503" : "and refused the socket",
+    );
+    const shown = Deno.inspect(error, { depth: 10 });
+    assertEquals(shown.includes("HTTP/2"), false, shown);
+  }
+});
+
+Deno.test("a socket is not tried again past handshakeTimeout", async () => {
+  await using server = inTurn(accepts, refuses);
+  const error = await assertRejects(
+    () => connectWebSocket(server.url, { handshakeTimeout: "60ms" }),
+    DOMException,
+  );
+  assertEquals(error.name, "TimeoutError");
+  assertLess(server.connections, 3);
+});
+
+Deno.test("a subprotocol that the pre-flight has and the socket has not, is the socket's to say", async () => {
+  await using server = inTurn(
+    (peer) => peer.upgrade({ headers: { "Sec-WebSocket-Protocol": "a" } }),
+    accepts,
+  );
+  const [connection, response] = await connectWebSocket(server.url, {
+    protocols: "a",
+  });
+  assertEquals(response.headers.get("sec-websocket-protocol"), "a");
+  assertEquals(connection.protocol, "");
+  server.peers.at(-1)!.end();
+  await connection.closed;
+});
+
+Deno.test("a subprotocol or an extension that only the socket's answer has is refused, too", async () => {
+  const answers: [Record<string, string>, string][] = [
+    [{ "Sec-WebSocket-Protocol": "b" }, `the subprotocol "b"`],
+    [{ "Sec-WebSocket-Extensions": "x" }, `the extension "x"`],
+  ];
+  for (const [headers, message] of answers) {
+    await using server = inTurn(accepts, (peer) => peer.upgrade({ headers }));
+    await assertRejects(
+      () => connectWebSocket(server.url, { protocols: "a" }),
+      HandshakeError,
+      message,
+    );
+    await server.peers[1]!.conn.closeWrite();
+    await server.peers[1]!.waitForEnd();
+  }
+});
+
+Deno.test("200 connects in a row succeed where one connection is allowed at a time", async () => {
+  await using server = await spawnServer("ws", ["--max-live", "1"]);
+  const count = (type: string) =>
+    server.events.filter((event) => event.type === type).length;
+  for (let i = 0; i < 200; i++) {
+    const [connection, response] = await connectWebSocket(`${server.url}/echo`);
+    assertEquals(response.status, 101);
+    await connection.send(`${i}`);
+    assertEquals(await connection.recv(), `${i}`);
+    assertEquals((await connection.close()).clean, true);
+    // What the server has not noticed the end of still counts there.
+    await eventually(
+      () => count("open") >= 2 * i + 2 && count("open") === count("close"),
+      "the server's end of the connection",
+    );
+  }
+  assertEquals(count("open"), 400);
+});
+
+// --- The body of a refusal ---
+
+/** What `readStart` needs, with a signal that never aborts. */
+function createScope(caller?: AbortSignal): Scope {
+  const { signal } = new AbortController();
+  return { http: {}, follow: false, signal: caller ?? signal, caller };
+}
+
+/** A body that gives these chunks, and then nothing, for ever. */
+function endless(...chunks: Uint8Array[]) {
+  const cancelled = Promise.withResolvers<void>();
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => chunks.forEach((it) => controller.enqueue(it)),
+    cancel: () => cancelled.resolve(),
+  });
+  return { body, cancelled: cancelled.promise };
+}
+
+Deno.test("readStart() gives what came in 5 seconds of a body that never ends", async () => {
+  using time = new FakeTime();
+  const { body, cancelled } = endless(
+    new Uint8Array([1, 2]),
+    new Uint8Array([3]),
+  );
+  let settled = false;
+  const start = readStart(body, createScope());
+  start.then(() => settled = true);
+  await time.runMicrotasks();
+  time.tick(4_999);
+  await time.runMicrotasks();
+  assertEquals(settled, false);
+  time.tick(1);
+  assertEquals(await start, new Uint8Array([1, 2, 3]));
+  await cancelled;
+});
+
+Deno.test("readStart() reads 64 KiB and no more", async () => {
+  const { body, cancelled } = endless(
+    new Uint8Array(60_000).fill(1),
+    new Uint8Array(60_000).fill(2),
+    new Uint8Array(60_000).fill(3),
+  );
+  const start = await readStart(body, createScope());
+  assertEquals(start.length, 65_536);
+  assertEquals([start[59_999], start[60_000], start[65_535]], [1, 2, 2]);
+  await cancelled;
+});
+
+Deno.test("readStart() rejects with the caller's reason", async () => {
+  const controller = new AbortController();
+  const { body, cancelled } = endless(new Uint8Array([1]));
+  const start = readStart(body, createScope(controller.signal));
+  controller.abort(new Error("enough"));
+  await assertRejects(() => start, Error, "enough");
+  await cancelled;
+});
+
+Deno.test("readStart() gives what came of a body that breaks off, and nothing of none", async () => {
+  let pulls = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (pulls++ === 0) controller.enqueue(new Uint8Array([1]));
+      else controller.error(new Error("reset"));
+    },
+  }, { highWaterMark: 0 });
+  assertEquals(await readStart(body, createScope()), new Uint8Array([1]));
+  assertEquals(await readStart(null, createScope()), new Uint8Array());
+});
