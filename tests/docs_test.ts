@@ -1,28 +1,72 @@
-/** Runs the examples of the documentation that can run on their own. */
+/**
+ * Runs the examples of the documentation. Those that need a network (`no-eval`,
+ * for `deno test --doc`) get a feed on this machine in its place.
+ */
+
+import { rootUrl } from "./fixtures/command.ts";
+import { accept, serve } from "./fixtures/serve.ts";
+import { eventually } from "./fixtures/wait.ts";
 
 const FENCE = /^```ts(?<attributes>.*)\n(?<code>[^]*?)^```$/gm;
 
-async function* documents(folder: URL): AsyncGenerator<URL> {
+/** Hosts that no example can reach. */
+const HOST = /wss:\/\/[a-z.]*example(?:\.com)?(?=[/"`])/g;
+
+/** Times of half a minute and more, in milliseconds. */
+const LONG = /\b\d0_000\b/g;
+
+/** The files of a folder and below. */
+async function* documents(folder: URL, type: string): AsyncGenerator<URL> {
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    if (isDirectory) yield* documents(new URL(`${name}/`, folder));
-    else if (name.endsWith(".ts")) yield new URL(name, folder);
+    if (isDirectory) yield* documents(new URL(`${name}/`, folder), type);
+    else if (name.endsWith(type)) yield new URL(name, folder);
   }
 }
 
-const root = new URL("../", import.meta.url);
-const files = [new URL("README.md", root), new URL("mod.ts", root)];
-for await (const file of documents(new URL("src/", root))) files.push(file);
+const files = ["README.md", "mod.ts"]
+  .map((name) => new URL(name, rootUrl));
+files.push(
+  ...await Array.fromAsync(documents(new URL("src/", rootUrl), ".ts")),
+  ...await Array.fromAsync(documents(new URL("docs/", rootUrl), ".md")),
+);
+
+/** Three events, and then the end; what is not there is told apart by its path. */
+function feed() {
+  return serve((request) => {
+    if (request.url.endsWith("/subscribe_event_v1")) {
+      return new Response("There is an older endpoint.\n", { status: 404 });
+    }
+    return accept(request, (socket) => {
+      for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
+      socket.close(4000, "that is all");
+    });
+  });
+}
+
+/** Runs code as a module, without what it prints. */
+async function run(code: string): Promise<void> {
+  const { log, warn, error } = console;
+  console.log = console.warn = console.error = () => {};
+  try {
+    await import(`data:application/typescript,${encodeURIComponent(code)}`);
+  } finally {
+    Object.assign(console, { log, warn, error });
+  }
+}
 
 for (const file of files.sort()) {
+  const name = file.href.slice(rootUrl.href.length);
+  if (name === "docs/recipes.md") continue; // recipes_test.ts runs them
   const text = (await Deno.readTextFile(file)).replaceAll(/^ *\* ?/gm, "");
   for (const { groups, index } of text.matchAll(FENCE)) {
-    // They are type-checked with the others; but they need a network.
-    if (groups!.attributes!.includes("no-eval")) continue;
+    const { attributes, code } = groups as { attributes: string; code: string };
     const line = text.slice(0, index).split("\n").length;
-    const name = file.href.slice(root.href.length);
     Deno.test(`the example at ${name}:${line} runs`, async () => {
-      const code = encodeURIComponent(groups!.code!);
-      await import(`data:application/typescript,${code}`);
+      if (!attributes.includes("no-eval")) return await run(code);
+      await using server = feed();
+      await run(code.replaceAll(HOST, server.url).replaceAll(LONG, "100"));
+      // An example need not close its connection: the feed does.
+      await eventually(() => server.sockets.size === 0, "the feed has ended");
     });
   }
 }

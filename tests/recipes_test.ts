@@ -1,0 +1,297 @@
+/** Runs the recipes of docs/recipes.md, each with the permissions that it states. */
+
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+
+import { certificates } from "./fixtures/certs.ts";
+import { moduleFlags, path, rootUrl } from "./fixtures/command.ts";
+import { accept, serve, type TestServer } from "./fixtures/serve.ts";
+import { eventually } from "./fixtures/wait.ts";
+
+const recipes = await Deno.readTextFile(path("docs/recipes.md"));
+
+/** The first block in a language under a heading. */
+function block(heading: string, language: string): string {
+  const section = recipes.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ??
+    "";
+  const fence = new RegExp("^```" + language + "\\b.*\\n([^]*?)^```$", "m");
+  const [, text] = fence.exec(section) ?? [];
+  assert(text !== undefined, `"${heading}" has no block in ${language}`);
+  return text;
+}
+
+/** A feed of three events, which it then ends for good. */
+function feed(): TestServer {
+  return serve((request) =>
+    accept(request, (socket) => {
+      for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
+      socket.close(4000, "that is all");
+    })
+  );
+}
+
+/** A folder of its own for a recipe. */
+async function workplace() {
+  const folder = await Deno.makeTempDir();
+  return {
+    folder,
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+/** Runs a recipe in a folder, with other names in the place of its hosts. */
+async function run(
+  heading: string,
+  folder: string,
+  hosts: Record<string, string>,
+  env: Record<string, string> = {},
+): Promise<string> {
+  const replaced = (text: string) =>
+    Object.entries(hosts).reduce(
+      (sum, [name, other]) => sum.replaceAll(name, other),
+      text,
+    );
+  const code = replaced(block(heading, "ts"))
+    .replace('"@wstap/wstap"', JSON.stringify(new URL("mod.ts", rootUrl).href));
+  await Deno.writeTextFile(`${folder}/feed.ts`, code);
+  const [program, command, ...flags] = replaced(block(heading, "sh").trim())
+    .split(" ");
+  assertEquals([program, command, flags.pop()], ["deno", "run", "feed.ts"]);
+  const { code: status, stdout, stderr } = await new Deno.Command(
+    Deno.execPath(),
+    {
+      args: [
+        ...["run", "--quiet", "--no-prompt", ...moduleFlags()],
+        ...flags,
+        "feed.ts",
+      ],
+      cwd: folder,
+      env: { NO_PROXY: "127.0.0.1,localhost", NO_COLOR: "1", ...env },
+    },
+  ).output();
+  assertEquals(new TextDecoder().decode(stderr), "");
+  assertEquals(status, 0);
+  return new TextDecoder().decode(stdout);
+}
+
+/** Whether a program can be started; a test of what it needs is skipped else. */
+function installed(program: string): boolean {
+  try {
+    const options = { args: ["--version"], stdout: "null", stderr: "null" };
+    return new Deno.Command(program, options as Deno.CommandOptions)
+      .outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+const host = (server: TestServer) => new URL(server.url).host;
+
+Deno.test("the recipe for SQLite stores each message", async () => {
+  await using server = feed();
+  await using place = await workplace();
+  await run("Into SQLite", place.folder, {
+    "wss://feed.example": server.url,
+    "feed.example": host(server),
+  });
+  const database = new DatabaseSync(`${place.folder}/feed.db`);
+  const rows = database.prepare("SELECT body FROM event").all();
+  database.close();
+  const bodies = rows.map(({ body }) => String(body));
+  assertEquals(bodies, ['{"id":1}', '{"id":2}', '{"id":3}']);
+});
+
+Deno.test({
+  name: "the recipe for Redis Streams adds each message (needs redis-server)",
+  ignore: !installed("redis-server"),
+  async fn() {
+    await using server = feed();
+    await using place = await workplace();
+    const port = freePort();
+    const redis = new Deno.Command("redis-server", {
+      args: ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""],
+      cwd: place.folder,
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    try {
+      const length = async () => {
+        using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+        await conn.write(new TextEncoder().encode("XLEN events\r\n"));
+        const buffer = new Uint8Array(100);
+        const count = await conn.read(buffer) ?? 0;
+        return new TextDecoder().decode(buffer.subarray(0, count));
+      };
+      await eventually(
+        () => length().then((text) => text === ":0\r\n", () => false),
+        "redis-server answers",
+      );
+      await run("Into Redis Streams", place.folder, {
+        "wss://feed.example": server.url,
+        "feed.example": host(server),
+      }, { REDIS_URL: `redis://127.0.0.1:${port}` });
+      assertEquals(await length(), ":3\r\n");
+    } finally {
+      redis.kill();
+      await redis.status;
+    }
+  },
+});
+
+Deno.test("the recipe for a proxy goes through it", async () => {
+  await using server = feed();
+  await using place = await workplace();
+  await using proxy = proxyTo(Number(new URL(server.url).port));
+  const output = await run("Behind a proxy", place.folder, {
+    "proxy.example:3128": proxy.host,
+  });
+  assertEquals(output, '101\n{"id":1}\n{"id":2}\n{"id":3}\n');
+  assert(proxy.lines.length >= 2);
+  for (const line of proxy.lines) {
+    assertMatch(line, /^(GET http|CONNECT )\S*feed\.example/);
+  }
+});
+
+/** A proxy that leads to one port whatever it is asked for. */
+function proxyTo(port: number) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const lines: string[] = [];
+  const serveOne = async (conn: Deno.Conn) => {
+    using client = conn;
+    const buffer = new Uint8Array(16_384);
+    const length = await client.read(buffer) ?? 0;
+    const head = new TextDecoder().decode(buffer.subarray(0, length));
+    lines.push(head.split("\r\n")[0]!);
+    using target = await Deno.connect({ hostname: "127.0.0.1", port });
+    const connect = head.startsWith("CONNECT ");
+    await (connect ? client : target).write(
+      new TextEncoder().encode(
+        connect
+          ? "HTTP/1.1 200 OK\r\n\r\n"
+          : head.replace(/ http:\/\/[^/]+/, " "),
+      ),
+    );
+    const copy = async (from: Deno.Conn, to: Deno.Conn) => {
+      const bytes = new Uint8Array(16_384);
+      for (let n; (n = await from.read(bytes)) !== null;) {
+        await to.write(bytes.subarray(0, n));
+      }
+    };
+    await Promise.race([copy(client, target), copy(target, client)])
+      .catch(() => {});
+  };
+  const open: Promise<void>[] = [];
+  const accepting = (async () => {
+    for await (const conn of listener) open.push(serveOne(conn));
+  })().catch(() => {});
+  return {
+    host: `127.0.0.1:${listener.addr.port}`,
+    lines,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await accepting;
+      await Promise.allSettled(open);
+    },
+  };
+}
+
+Deno.test({
+  name: "the recipe for a client certificate shows it (needs node)",
+  ignore: !installed("node"),
+  async fn() {
+    const { ca, server: identity, client } = await certificates();
+    await using place = await workplace();
+    const { folder } = place;
+    const files = {
+      "ca.pem": ca,
+      "server.pem": identity.cert,
+      "server.key": identity.key,
+      "client.pem": client.cert,
+      "client.key": client.key,
+      "server.cjs": MUTUAL_TLS_SERVER,
+    };
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+    }
+    const server = new Deno.Command("node", {
+      args: ["server.cjs"],
+      cwd: folder,
+      stdout: "piped",
+    }).spawn();
+    const reader = server.stdout.getReader();
+    try {
+      const { value } = await reader.read();
+      const port = new TextDecoder().decode(value).trim();
+      const output = await run("With a client certificate", folder, {
+        "feed.example": `localhost:${port}`,
+      });
+      assertEquals(output, "wstap test\n");
+    } finally {
+      server.kill();
+      await reader.cancel();
+      await server.status;
+    }
+  },
+});
+
+/** Sends the common name in the client's certificate, and closes. */
+const MUTUAL_TLS_SERVER = `
+const { createHash } = require("node:crypto");
+const { readFileSync } = require("node:fs");
+const { createServer } = require("node:https");
+
+const server = createServer({
+  cert: readFileSync("server.pem"),
+  key: readFileSync("server.key"),
+  ca: readFileSync("ca.pem"),
+  requestCert: true,
+  rejectUnauthorized: true,
+});
+server.on("upgrade", (request, socket) => {
+  socket.on("error", () => {});
+  const key = request.headers["sec-websocket-key"];
+  const accept = createHash("sha1")
+    .update(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+    .digest("base64");
+  socket.write(
+    "HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\n" +
+      "Upgrade: websocket\\r\\nSec-WebSocket-Accept: " + accept + "\\r\\n\\r\\n",
+  );
+  const name = Buffer.from(socket.getPeerCertificate().subject.CN);
+  socket.write(Buffer.concat([Buffer.from([0x81, name.length]), name]));
+  socket.write(Buffer.from([0x88, 2, 0x03, 0xe8]));
+  socket.on("data", () => socket.end());
+});
+server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+`;
+
+Deno.test({
+  name: "the systemd unit is valid (needs systemd-analyze)",
+  ignore: !installed("systemd-analyze"),
+  async fn() {
+    await using place = await workplace();
+    const unit = block("As a systemd unit", "ini");
+    assertStringIncludes(unit, "ExecStart=/usr/local/bin/wstap ");
+    const file = `${place.folder}/feed.service`;
+    await Deno.writeTextFile(
+      file,
+      unit.replace("/usr/local/bin/wstap", Deno.execPath()),
+    );
+    const { stderr } = await new Deno.Command("systemd-analyze", {
+      args: ["verify", "--man=no", file],
+    }).output();
+    const complaints = new TextDecoder().decode(stderr).split("\n")
+      .filter((line) => line.includes("feed.service"));
+    assertEquals(complaints, []);
+  },
+});
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
