@@ -1,0 +1,28 @@
+/**
+ * A feed that goes on where it stopped: every new connection says which event
+ * was the last, so that none is missed and none comes twice.
+ *
+ *     deno run --allow-net examples/resume.ts wss://example.com/events
+ *
+ * @module
+ */
+
+import { connections } from "@wstap/wstap";
+
+const [url = "wss://example.com/events", minDelay = "1s"] = Deno.args;
+
+let last = 0;
+
+const feed = connections(url, {
+  minDelay,
+  onConnect: (connection) => connection.send(JSON.stringify({ after: last })),
+  onRetry: ({ error, delay }) =>
+    console.error(`${error.message}; again in ${Math.round(delay)} ms`),
+});
+for await (const [connection] of feed) {
+  for await (const message of connection) {
+    const { id, text } = JSON.parse(message);
+    console.log(id, text);
+    last = id; // only now, when it has been dealt with
+  }
+}

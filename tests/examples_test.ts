@@ -1,0 +1,187 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { accept, serve } from "./fixtures/serve.ts";
+
+const root = new URL("../", import.meta.url);
+
+/** The flag that this process was started with, where it uses the stand-ins. */
+const importMap = import.meta.resolve("@std/assert").includes("/without_jsr/")
+  ? ["--import-map=without_jsr/import_map.json"]
+  : [];
+
+async function deno(
+  ...args: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: root,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** Runs an example to its end. */
+function run(name: string, ...args: string[]): ReturnType<typeof deno> {
+  return deno(
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--allow-net=127.0.0.1",
+    ...importMap,
+    `examples/${name}`,
+    ...args,
+  );
+}
+
+const TESTED = [
+  "batches.ts",
+  "kumomta_events.ts",
+  "receive.ts",
+  "reconnect_by_hand.ts",
+  "resume.ts",
+];
+
+Deno.test("each example is tested", async () => {
+  const names = [];
+  for await (const { name } of Deno.readDir(new URL("examples/", root))) {
+    names.push(name);
+  }
+  assertEquals(names.sort(), TESTED);
+});
+
+Deno.test("each example passes the type check", async () => {
+  const { code, stderr } = await deno("check", ...importMap, "examples");
+  assertEquals(code, 0, stderr);
+});
+
+Deno.test("examples/receive.ts prints the response, the messages and the close", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      socket.send("one");
+      socket.send("two");
+      socket.close(1000, "that is all");
+    }, { headers: { "X-Session": "7" } })
+  );
+  const { code, stdout, stderr } = await run("receive.ts", server.url);
+  assertEquals([code, stderr], [0, ""]);
+  const lines = stdout.trimEnd().split("\n");
+  assertEquals(lines[0], "101 Switching Protocols");
+  assertEquals(lines.includes("x-session: 7"), true);
+  assertEquals(lines.slice(-3), ["one", "two", "closed 1000 that is all"]);
+});
+
+Deno.test("examples/batches.ts sends its request and takes the answer in batches", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      socket.onmessage = ({ data }) => {
+        for (let i = 0; i < 150; i++) socket.send(`{"n":${i}}`);
+        socket.send(data);
+        socket.close(1000);
+      };
+    })
+  );
+  const { code, stdout, stderr } = await run("batches.ts", server.url);
+  assertEquals([code, stderr], [0, ""]);
+  const counts = [...stdout.matchAll(/^(\d+) events/gm)].map(([, n]) => +n!);
+  assertEquals(counts.reduce((a, b) => a + b, 0), 151);
+  assertEquals(Math.max(...counts) <= 100, true);
+  assertMatch(stdout, /the last of them \{ trace: "smtp" \}\n$/);
+});
+
+Deno.test("examples/resume.ts gets every event once, over losses", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      socket.onmessage = ({ data }) => {
+        const { after } = JSON.parse(data);
+        for (let id = after + 1; id <= after + 3; id++) {
+          socket.send(JSON.stringify({ id, text: `event ${id}` }));
+        }
+        socket.close(after === 6 ? 4000 : 3000);
+      };
+    })
+  );
+  const { code, stdout, stderr } = await run("resume.ts", server.url, "10ms");
+  assertEquals(code, 0, stderr);
+  const events = Array.from({ length: 9 }, (_, i) => `${i + 1} event ${i + 1}`);
+  assertEquals(stdout.trimEnd().split("\n"), events);
+  assertMatch(
+    stderr,
+    /^(The connection was closed with code 3000; again in \d+ ms\n){2}$/,
+  );
+});
+
+Deno.test("examples/reconnect_by_hand.ts goes on after a refusal", async () => {
+  let requests = 0;
+  await using server = serve((request) =>
+    ++requests === 1
+      ? new Response(null, { status: 503 })
+      : accept(request, (socket) => {
+        socket.send("at last");
+        socket.close(1000);
+      })
+  );
+  const { code, stdout, stderr } = await run(
+    "reconnect_by_hand.ts",
+    server.url,
+    "10ms",
+  );
+  assertEquals([code, stdout], [0, "at last\n"]);
+  assertMatch(stderr, /HTTP error: 503 Service Unavailable; again in 10ms\n$/);
+});
+
+/** A shaping daemon that closes its first connection, and ends the second. */
+function daemon(endpoints: string[]) {
+  let upgrades = 0;
+  return serve((request) => {
+    const { pathname } = new URL(request.url);
+    if (!endpoints.includes(pathname)) {
+      return new Response("no such endpoint", { status: 404 });
+    }
+    const turn = upgrades++;
+    return accept(request, (socket) => {
+      if (turn % 2 === 0) return; // the pre-flight's
+      socket.send(JSON.stringify({ turn, endpoint: pathname }));
+      socket.send(JSON.stringify({ turn, last: true }));
+      socket.close(turn === 1 ? 1000 : 4000);
+    });
+  });
+}
+
+for (
+  const [generation, endpoints, used] of [
+    [
+      "newer",
+      ["/subscribe_event_v1", "/subscribe_suspension_v1"],
+      "/subscribe_event_v1",
+    ],
+    ["older", ["/subscribe_suspension_v1"], "/subscribe_suspension_v1"],
+  ] as const
+) {
+  Deno.test(`examples/kumomta_events.ts follows a daemon of the ${generation} generation`, async () => {
+    await using server = daemon([...endpoints]);
+    const { code, stdout, stderr } = await run(
+      "kumomta_events.ts",
+      server.url,
+      "10ms",
+    );
+    const session = (turn: number) => [
+      `101 ${used}`,
+      `{ turn: ${turn}, endpoint: "${used}" }`,
+      `{ turn: ${turn}, last: true }`,
+    ];
+    assertEquals(code, 0, stderr);
+    assertEquals(stdout.trimEnd().split("\n"), [...session(1), ...session(3)]);
+    assertEquals(
+      stderr,
+      "The connection was closed with code 1000; again in 10ms\n",
+    );
+    const paths = server.requests.map(({ url }) => new URL(url).pathname);
+    assertEquals(paths, [
+      ...(generation === "older" ? ["/subscribe_event_v1"] : []),
+      used,
+      used,
+      used,
+      used,
+    ]);
+  });
+}
