@@ -83,8 +83,7 @@ export let createConnection: (
 
 /**
  * How a connection that is over came to its end: the error that `recv()` then
- * rejects with, `null` for a clean end, and whether this side closed it, by
- * `close()` or because the buffer was full.
+ * rejects with, `null` for a clean end, and whether it was `close()` that ended it.
  */
 export let endOf: (
   connection: WebSocketConnection<Message>,
@@ -139,7 +138,7 @@ export class WebSocketConnection<T = string>
   /** How it is being closed, or was closed; `null` while it is open. */
   #closing: CloseInfo | null = null;
   #over = false;
-  /** Whether this side began to close it, for a reason of its own. */
+  /** Whether it was closed by `close()`, before anything else ended it. */
   #ours = false;
   /** The native socket's own words for what went wrong. */
   #failure = "";
@@ -599,7 +598,6 @@ export class WebSocketConnection<T = string>
   }
 
   #overflow(): void {
-    this.#ours = true;
     this.#endInbox(new BufferOverflowError(this.#init.limit));
     this.#startClosing({
       code: OVERFLOW_CODE,

@@ -76,9 +76,10 @@ export interface ReconnectOptions<
   maxRetryAfter?: DurationLike;
   /**
    * Decides whether to connect again after an error: a `HandshakeError`, the
-   * `TimeoutError` of a handshake, or a `ConnectionClosedError`, whose `clean` is
-   * true when the server closed the connection with a close frame. What it
-   * leaves `undefined` is decided as it is without it.
+   * `TimeoutError` of a handshake, a `ConnectionClosedError`, whose `clean` is
+   * true when the server closed the connection with a close frame, or a
+   * `BufferOverflowError` that the body has caught. What it leaves `undefined` is
+   * decided as it is without it.
    */
   retryIf?(error: Error): boolean | undefined;
   /** Is told of every wait before it begins. */
@@ -201,7 +202,7 @@ type Entry = [
  * answered it wrongly, or at the last of `maxAttempts`.
  * @throws {DOMException} Named `TimeoutError`, at the last of `maxAttempts`.
  * @throws {ConnectionClosedError} If `retryIf` would not have a lost connection
- * replaced.
+ * replaced; a `BufferOverflowError` likewise.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  * @throws The reason of `signal`, once it aborts.
  */

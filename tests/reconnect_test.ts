@@ -569,6 +569,12 @@ Deno.test("connections() leaves an overflow to the body, and connects again if i
   }
   assertEquals(seen, ["0", "1"]);
   assertInstanceOf(all[0]!.error, BufferOverflowError);
+
+  const once = connections(server.url, { ...options, retryIf: () => false });
+  const [connection] = (await once.next()).value!;
+  await connection.closed;
+  await assertRejects(() => once.next(), BufferOverflowError);
+
   await assertRejects(async () => {
     for await (const [connection] of connections(server.url, options)) {
       await connection.closed;
