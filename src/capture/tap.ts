@@ -31,7 +31,7 @@ const PROOF = "x-wstap-proof";
 
 /** How much one read may bring, in bytes: little until the feed fills it. */
 const MIN_BUFFER = 16 * 1024;
-const MAX_BUFFER = 256 * 1024;
+const MAX_BUFFER = 1024 * 1024;
 
 /**
  * Captures the response of the connection itself: makes the handshake over a
