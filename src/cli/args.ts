@@ -8,7 +8,7 @@ import { usageError } from "./exit.ts";
 import { readBytes, readText } from "./files.ts";
 import type { Flags } from "./flags.ts";
 import { OPTIONS, type ValueName } from "./options.ts";
-import { authorization, headerLines } from "./secrets.ts";
+import { authorization, headerLines, secret } from "./secrets.ts";
 import { decodeText } from "./visible.ts";
 
 /** How messages are written. */
@@ -121,7 +121,8 @@ function connectOptions(flags: Flags): ConnectOptions {
         cert: readText("--cert", cert),
         key: readText("--key", key),
       }),
-      ...(proxy !== undefined && { proxy: parseProxy(proxy) }),
+      ...(proxy !== undefined &&
+        { proxy: parseProxy(secret("--proxy", proxy)) }),
     },
   };
 }
@@ -180,11 +181,19 @@ function parseProxy(value: string): Deno.Proxy {
     url: url.href,
     ...(username !== "" && {
       basicAuth: {
-        username: decodeURIComponent(username),
-        password: decodeURIComponent(password),
+        username: decoded(username),
+        password: decoded(password),
       },
     }),
   };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a "%" that encodes nothing stands for itself
+  }
 }
 
 function fileMessage(path: string, binary: boolean): string | Uint8Array {
@@ -260,7 +269,9 @@ function duration(flags: Flags, name: ValueName): number | undefined {
   try {
     milliseconds = parseDuration(value);
   } catch (error) {
-    throw usageError(`Invalid --${name}: ${(error as Error).message}`);
+    const problem = (error as Error).message
+      .replace(/, expected a number of seconds.*$/s, "");
+    throw usageError(`Invalid --${name}: ${problem}, as in "10s" or "1m 30s"`);
   }
   if (milliseconds > 0) return milliseconds;
   throw usageError(

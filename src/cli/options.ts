@@ -55,17 +55,17 @@ export const GROUPS = {
       name: "format",
       value: "FORMAT",
       choices: ["text", "json", "ndjson"],
-      help: "text; json: pretty on a terminal; ndjson: time, type, data",
+      help: "text, json or ndjson (objects: time, type, data)",
     },
     {
       name: "batch",
       value: "TIME",
-      help: "a JSON array for each TIME in which any came, of strings;",
+      help: "what came in each TIME as a JSON array (of strings)",
     },
     {
       name: "max",
       value: "N",
-      help: "  of values with --format json; of at most N messages",
+      help: "at most N messages in an array",
     },
     {
       name: "timestamps",
@@ -121,7 +121,7 @@ export const GROUPS = {
       name: "user",
       short: "u",
       value: "NAME[:PW]",
-      help: "basic authentication; asks for the password if missing",
+      help: "basic authentication; asks for a missing password",
     },
     {
       name: "bearer",
@@ -179,14 +179,13 @@ export const GROUPS = {
       name: "cert",
       value: "FILE",
       file: true,
-      help: "client certificate and its key (PEM)",
+      help: "client certificate (PEM)",
     },
     {
       name: "key",
       value: "FILE",
       file: true,
-      joins: true,
-      help: "key of the client certificate (PEM)",
+      help: "its key (PEM)",
     },
     {
       name: "proxy",

@@ -58,7 +58,7 @@ function headerLine(line: string, source: string): [string, string] {
 }
 
 /** The value of an option, or the first line of the file that it names. */
-function secret(option: string, value: string): string {
+export function secret(option: string, value: string): string {
   const text = value.startsWith("@")
     ? readText(option, value.slice(1)).split(/\r?\n/)[0]!.trim()
     : value;

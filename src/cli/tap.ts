@@ -51,6 +51,8 @@ class Run {
   readonly #stop: Stop;
   readonly #output: Output;
   #connection: Connection | null = null;
+  /** How many messages may still come. */
+  #left: number;
 
   constructor(
     settings: TapSettings,
@@ -59,6 +61,7 @@ class Run {
     output: Output,
   ) {
     this.#settings = settings;
+    this.#left = settings.count;
     this.#notes = notes;
     this.#stop = stop;
     this.#output = output;
@@ -112,25 +115,32 @@ class Run {
 
   /** Writes what comes; true once nothing more is wanted. */
   async #receive(connection: Connection): Promise<boolean> {
-    const { count } = this.#settings;
     const { isTerminal, colors } = this.#output;
     const render = createRender(this.#settings, { isTerminal, colors });
-    const left = () => count - this.totals.messages;
+    const batches = arrivals(connection, this.#settings, () => this.#left);
+    // While one chunk is written the next one is collected, but no more.
+    let written = Promise.resolve();
     try {
-      for await (const messages of arrivals(connection, this.#settings, left)) {
+      for await (const messages of batches) {
+        this.#left -= messages.length;
         const { chunk, bytes } = render(messages, new Date());
-        await this.#output.write(chunk);
+        await written;
+        written = this.#output.write(chunk);
+        // It is awaited below; nothing more need come until then.
+        written.catch(() => void connection.close());
         this.totals.add(messages.length, bytes);
-        if (left() === 0) return true;
+        if (this.#left === 0) break;
       }
+      await written;
     } catch (error) {
-      // Whether another connection answers it is not decided here.
-      if (
-        !(error instanceof ConnectionClosedError) &&
-        !(error instanceof BufferOverflowError)
-      ) throw error;
+      await written;
+      // Another connection answers this, if there is to be one.
+      const answered = this.#settings.reconnect !== null &&
+        (error instanceof ConnectionClosedError ||
+          error instanceof BufferOverflowError);
+      if (!answered) throw error;
     }
-    return false;
+    return this.#left === 0;
   }
 
   async #showHead(response: HandshakeResponse): Promise<void> {
