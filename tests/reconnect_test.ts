@@ -424,7 +424,8 @@ Deno.test("connections() throws that fetch refuses to dial a port", async () => 
 });
 
 Deno.test("connections() throws the signal's reason, wherever the abort finds it", async (t) => {
-  const reason = new Error("enough");
+  // As of AbortSignal.timeout(); it must not pass for a handshake's.
+  const reason = new DOMException("enough", "TimeoutError");
   const ends = async (generator: AsyncGenerator, next = generator.next()) => {
     const error = await assertRejects(() => within(next, 5000, "the end"));
     assertStrictEquals(error, reason);
@@ -444,7 +445,10 @@ Deno.test("connections() throws the signal's reason, wherever the abort finds it
       await peer.waitForEnd();
       peer.end();
     });
-    await ends(connections(server.url, { ...QUICK, signal: stop.signal }));
+    const { onRetry, all } = retries();
+    const { signal } = stop;
+    await ends(connections(server.url, { ...QUICK, signal, onRetry }));
+    assertEquals(all, []);
   });
 
   await t.step("in the wait", async () => {
@@ -475,10 +479,13 @@ Deno.test("connections() throws the signal's reason, wherever the abort finds it
     assertEquals(seen, ["one"]);
 
     const again = new AbortController();
-    const other = connections(server.url, { ...QUICK, signal: again.signal });
+    const { onRetry, all } = retries();
+    const options = { ...QUICK, signal: again.signal, onRetry };
+    const other = connections(server.url, options);
     await other.next();
     again.abort(reason);
     await ends(other); // also where the body took no notice
+    assertEquals(all, []);
   });
 });
 
@@ -648,7 +655,7 @@ Deno.test("connections() spreads its waits between minDelay and a ceiling that g
       seconds([60, 60, 60, 60, 60]),
     );
     assertEquals(
-      await delays(1, { maxDelay: 0.5 }),
+      await delays(0, { maxDelay: 0.5 }),
       seconds([0.5, 0.5, 0.5, 0.5, 0.5]),
     );
   } finally {
@@ -779,6 +786,18 @@ Deno.test("connections() tries the next URL when nothing answers at one, and the
   assertEquals(connection.url, preferred);
   await generator.return();
   await back.shutdown();
+});
+
+Deno.test("connections() tries the next URL when one does not answer in time", async () => {
+  await using mute = rawServer((peer) => peer.readHead().then(() => {}));
+  await using server = serve((request) => accept(request, () => {}));
+  const { onRetry, all } = retries();
+  const [connection] = await first(connections([mute.url, server.url], {
+    handshakeTimeout: "300ms",
+    onRetry,
+  }));
+  assertEquals(connection.url, `${server.url}/`);
+  assertEquals(all, []);
 });
 
 Deno.test("connections() waits only after the last URL, and stays with one that answers", async () => {
