@@ -436,8 +436,8 @@ function isUnreachable(error: Error): boolean {
 /** Whether trying again may mend an error. */
 function isTransient(error: Error): boolean {
   if (error instanceof ConnectionClosedError) {
-    const { clean, code } = error;
-    return !(clean && (code === 1008 || code >= 4000 && code <= 4999));
+    const { code } = error;
+    return code !== 1008 && !(code >= 4000 && code <= 4999);
   }
   if (!(error instanceof HandshakeError) || error.response === undefined) {
     return !isInvalidUpgrade(error) && !isBlockedPort(error.cause);

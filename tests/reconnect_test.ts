@@ -658,6 +658,10 @@ Deno.test("connections() spreads its waits between minDelay and a ceiling that g
       await delays(0, { maxDelay: 0.5 }),
       seconds([0.5, 0.5, 0.5, 0.5, 0.5]),
     );
+    assertEquals(
+      await delays(0.5, { minDelay: 0, multiplier: 1e300 }),
+      [0, 0, 0, 0, 0],
+    );
   } finally {
     Math.random = random;
   }
