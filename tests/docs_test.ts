@@ -23,8 +23,10 @@ async function* documents(folder: URL, type: string): AsyncGenerator<URL> {
   }
 }
 
-const files = ["README.md", "mod.ts"]
-  .map((name) => new URL(name, rootUrl));
+const files = [new URL("mod.ts", rootUrl)];
+for await (const { name } of Deno.readDir(rootUrl)) {
+  if (name.endsWith(".md")) files.push(new URL(name, rootUrl));
+}
 files.push(
   ...await Array.fromAsync(documents(new URL("src/", rootUrl), ".ts")),
   ...await Array.fromAsync(documents(new URL("docs/", rootUrl), ".md")),

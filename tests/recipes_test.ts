@@ -10,6 +10,7 @@ import { DatabaseSync } from "node:sqlite";
 
 import { certificates } from "./fixtures/certs.ts";
 import { moduleFlags, path, rootUrl } from "./fixtures/command.ts";
+import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
 import { eventually } from "./fixtures/wait.ts";
 
@@ -156,49 +157,6 @@ Deno.test("the recipe for a proxy goes through it", async () => {
     assertMatch(line, /^(GET http|CONNECT )\S*feed\.example/);
   }
 });
-
-/** A proxy that leads to one port whatever it is asked for. */
-function proxyTo(port: number) {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const lines: string[] = [];
-  const serveOne = async (conn: Deno.Conn) => {
-    using client = conn;
-    const buffer = new Uint8Array(16_384);
-    const length = await client.read(buffer) ?? 0;
-    const head = new TextDecoder().decode(buffer.subarray(0, length));
-    lines.push(head.split("\r\n")[0]!);
-    using target = await Deno.connect({ hostname: "127.0.0.1", port });
-    const connect = head.startsWith("CONNECT ");
-    await (connect ? client : target).write(
-      new TextEncoder().encode(
-        connect
-          ? "HTTP/1.1 200 OK\r\n\r\n"
-          : head.replace(/ http:\/\/[^/]+/, " "),
-      ),
-    );
-    const copy = async (from: Deno.Conn, to: Deno.Conn) => {
-      const bytes = new Uint8Array(16_384);
-      for (let n; (n = await from.read(bytes)) !== null;) {
-        await to.write(bytes.subarray(0, n));
-      }
-    };
-    await Promise.race([copy(client, target), copy(target, client)])
-      .catch(() => {});
-  };
-  const open: Promise<void>[] = [];
-  const accepting = (async () => {
-    for await (const conn of listener) open.push(serveOne(conn));
-  })().catch(() => {});
-  return {
-    host: `127.0.0.1:${listener.addr.port}`,
-    lines,
-    async [Symbol.asyncDispose]() {
-      listener.close();
-      await accepting;
-      await Promise.allSettled(open);
-    },
-  };
-}
 
 Deno.test({
   name: "the recipe for a client certificate shows it (needs node)",

@@ -1,0 +1,156 @@
+/** Runs the commands of the README, with a feed on this machine in the place of theirs. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+
+import { PERMISSIONS } from "../scripts/compile.ts";
+import { certificates } from "./fixtures/certs.ts";
+import { command, moduleFlags, path } from "./fixtures/command.ts";
+import { proxyTo } from "./fixtures/proxy.ts";
+import { accept, serve, type TestServer } from "./fixtures/serve.ts";
+
+const readme = await Deno.readTextFile(path("README.md"));
+
+/** Each line of the shell's blocks, without its comment. */
+const lines = [...readme.matchAll(/^```sh\n([^]*?)^```$/gm)]
+  .flatMap(([, block]) => block!.trim().split("\n"))
+  .map((line) => line.replace(/ {2,}#.*$/, ""));
+
+/** What takes a registry or a release: .ci/run and scripts_test.ts see to these. */
+const ELSEWHERE = [
+  /^npx -y deno@[\d.]+ task (demo|test)$/,
+  /^deno (add|install) /,
+  /^curl .*\/install\.sh \| sh$/,
+];
+
+/** `/echo` sends back what it gets; everything else is a feed of three events. */
+function feed(): TestServer {
+  return serve((request) =>
+    accept(request, (socket) => {
+      if (request.url.endsWith("/echo")) {
+        socket.onmessage = ({ data }) => socket.send(data);
+        return;
+      }
+      for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
+      socket.close(4000, "that is all");
+    }, { protocol: offered(request) })
+  );
+}
+
+/** The first subprotocol that a request offers. */
+function offered(request: Request): string | undefined {
+  return request.headers.get("sec-websocket-protocol")?.split(",")[0]?.trim();
+}
+
+/** A folder with the files that the commands name, and `wstap` in `bin`. */
+async function workplace() {
+  const folder = await Deno.makeTempDir();
+  const { ca, client } = await certificates();
+  const words = command(PERMISSIONS).map((word) => `'${word}'`).join(" ");
+  const files = {
+    "token.txt": "secret\n",
+    "headers.txt": "X-Team: feeds\n",
+    "request.json": '{"subscribe":"events"}',
+    "ca.pem": ca,
+    "client.pem": client.cert,
+    "client.key": client.key,
+    "bin/wstap": `#!/bin/sh\nexec ${words} "$@"\n`,
+  };
+  await Deno.mkdir(`${folder}/bin`);
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(`${folder}/${name}`, text);
+  }
+  await Deno.chmod(`${folder}/bin/wstap`, 0o755);
+  return {
+    folder,
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+async function run(program: string, args: string[], cwd: string) {
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args,
+    cwd,
+    stdin: "null",
+    env: {
+      NO_COLOR: "1",
+      NO_PROXY: "127.0.0.1",
+      PATH: `${cwd}/bin:${Deno.env.get("PATH")}`,
+    },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+for (const line of lines) {
+  if (ELSEWHERE.some((pattern) => pattern.test(line))) continue;
+  Deno.test({
+    name: `the README's command works: ${line}`,
+    ignore: Deno.build.os === "windows", // it has no sh
+    async fn() {
+      assert(/\bwstap\b/.test(line), "nobody has said how to test this one");
+      await using server = feed();
+      await using proxy = proxyTo(Number(new URL(server.url).port));
+      await using place = await workplace();
+      const viaProxy = line.includes("--proxy");
+      const changed = line
+        .replaceAll("proxy.example:3128", proxy.host)
+        // A proxy leads to the feed whatever it is asked for.
+        .replaceAll("wss://", "ws://")
+        .replaceAll(
+          "feed.example",
+          (host) => viaProxy ? host : new URL(server.url).host,
+        )
+        .replace(
+          /^deno run (.*) jsr:\S+/,
+          (_, flags) => command(flags.split(" ")).join(" "),
+        );
+      const { code, stderr } = await run("sh", ["-c", changed], place.folder);
+      assertEquals(code, 0, stderr);
+      assertEquals(proxy.lines.length > 0, viaProxy);
+    },
+  });
+}
+
+const host = (server: TestServer) => new URL(server.url).host;
+
+/** Runs the command line with these permissions alone. */
+function tap(server: TestServer, permissions: string, ...args: string[]) {
+  const [program, ...words] = command(["--no-prompt", permissions]);
+  const url = `ws://${host(server)}/events`;
+  return run(program!, [...words, "-q", "-n", "1", ...args, url], ".");
+}
+
+for (const capture of ["preflight", "tap", "none"]) {
+  Deno.test(`the README's permissions are enough for capture ${capture}`, async () => {
+    await using server = feed();
+    const net = `--allow-net=${host(server)}` +
+      (capture === "tap" ? ",127.0.0.1" : "");
+    const { code, stdout } = await tap(server, net, "--capture", capture);
+    assertEquals({ code, stdout }, { code: 0, stdout: '{"id":1}\n' });
+  });
+}
+
+Deno.test("capture tap says which permission it lacks", async () => {
+  await using server = feed();
+  const net = `--allow-net=${host(server)}`;
+  const { code, stderr } = await tap(server, net, "--capture", "tap");
+  assertEquals(code, 6);
+  assertStringIncludes(stderr, "--allow-net=127.0.0.1");
+});
+
+Deno.test("deno task demo shows the feed", async () => {
+  const args = ["task", "--quiet", "demo", "-n", "2"];
+  const { stdout, code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: path("."),
+    env: {
+      NO_COLOR: "1",
+      // Without asking for JSR again, as this process was started.
+      WITHOUT_JSR: moduleFlags()[0] === "--no-config" ? "1" : "",
+    },
+  }).output();
+  const text = new TextDecoder();
+  assertEquals(code, 0, text.decode(stderr));
+  assertEquals(text.decode(stdout).trim().split("\n").length, 2);
+  assertStringIncludes(text.decode(stderr), "HTTP/1.1 101 Switching Protocols");
+});
