@@ -1,0 +1,407 @@
+/**
+ * The inbox against a model of it, in random interleavings of all that can
+ * happen to it.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import fc from "fast-check";
+import { Inbox } from "../../src/inbox.ts";
+import { property } from "./property.ts";
+
+type Step =
+  | { do: "push"; size: number }
+  | { do: "fail"; size: number }
+  | { do: "take"; timeout: number | undefined }
+  | { do: "batch"; duration: number; max: number }
+  | { do: "abort"; call: number }
+  | { do: "wait"; time: number }
+  | { do: "end"; clean: boolean };
+
+/** What an inbox is made with, and what happens to it. */
+interface Story {
+  overflow: "error" | "drop-oldest" | "pause";
+  limit: { messages: number; bytes: number };
+  steps: Step[];
+}
+
+const time = fc.constantFrom(0, 1, 5, 10, 50);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("push" as const),
+      size: fc.integer({ min: 3, max: 12 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("fail" as const),
+      size: fc.integer({ min: 1, max: 12 }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("take" as const),
+      timeout: fc.option(time, { nil: undefined }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("batch" as const),
+      duration: time,
+      max: fc.constantFrom(1, 2, 3, Infinity),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("abort" as const),
+      call: fc.nat(20),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("wait" as const), time }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("end" as const),
+      clean: fc.boolean(),
+    }),
+  },
+);
+const story: fc.Arbitrary<Story> = fc.record({
+  overflow: fc.constantFrom(
+    "error" as const,
+    "drop-oldest" as const,
+    "pause" as const,
+  ),
+  limit: fc.record({
+    messages: fc.constantFrom(1, 2, 4, 8, Infinity),
+    bytes: fc.constantFrom(4, 20, 60, Infinity),
+  }),
+  steps: fc.array(step, { maxLength: 60 }),
+});
+
+/** A message or a failure, as the results of calls show it. */
+interface Item {
+  text: string;
+  size: number;
+  failure: boolean;
+}
+
+interface Call {
+  id: number;
+  /** 0 for a single message, else the most of a batch. */
+  max: number;
+  /** When its time is up; `Infinity` for never. */
+  due: number;
+  expired: boolean;
+}
+
+/** What the documents say of the queue, in the plainest way. */
+class Model {
+  queue: Item[] = [];
+  calls: Call[] = [];
+  results = new Map<number, string>();
+  end: string | null = null;
+  dropped = 0;
+  now = 0;
+
+  constructor(readonly story: Story) {}
+
+  get bytes(): number {
+    return this.queue.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  get collecting(): boolean {
+    return this.calls.length > 0 && this.calls[0]!.max > 0;
+  }
+
+  beyond(messages: number, bytes: number): boolean {
+    const { limit } = this.story;
+    return messages > limit.messages || bytes > limit.bytes;
+  }
+
+  push(item: Item): void {
+    if (this.end !== null) return;
+    if (this.calls.length === 0 && this.story.overflow === "error") {
+      if (this.beyond(this.queue.length + 1, this.bytes + item.size)) {
+        return this.finish("overflow");
+      }
+    }
+    this.queue.push(item);
+    if (this.calls.length === 0 && this.story.overflow === "drop-oldest") {
+      while (this.beyond(this.queue.length, this.bytes)) {
+        this.queue.shift();
+        this.dropped++;
+      }
+    }
+    this.serve();
+  }
+
+  finish(end: string): void {
+    this.end ??= end;
+    this.serve();
+  }
+
+  call(call: Call): void {
+    this.calls.push(call);
+    this.serve();
+    // A single call without time takes what is there or gives up, wherever it stands.
+    if (call.max === 0 && call.due <= this.now) this.expire(call);
+  }
+
+  abort(id: number): void {
+    this.remove(id, "aborted");
+  }
+
+  wait(time: number): void {
+    const until = this.now + time;
+    while (true) {
+      const next = this.calls
+        .filter((call) => !call.expired && call.due <= until)
+        .sort((a, b) => a.due - b.due || a.id - b.id)[0];
+      if (next === undefined) break;
+      this.now = Math.max(this.now, next.due);
+      this.expire(next);
+    }
+    this.now = until;
+  }
+
+  expire(call: Call): void {
+    if (!this.calls.includes(call)) return;
+    call.expired = true;
+    if (call.max === 0) this.remove(call.id, "timeout");
+    else this.serve();
+  }
+
+  remove(id: number, result: string): void {
+    const at = this.calls.findIndex((call) => call.id === id);
+    if (at === -1) return;
+    this.calls.splice(at, 1);
+    this.results.set(id, result);
+    this.serve();
+  }
+
+  serve(): void {
+    while (this.calls.length > 0) {
+      const result = this.resultFor(this.calls[0]!);
+      if (result === null) return;
+      this.results.set(this.calls.shift()!.id, result);
+    }
+  }
+
+  resultFor(call: Call): string | null {
+    if (call.max === 0) {
+      const item = this.queue.shift();
+      if (item !== undefined) return item.text;
+      return this.end === null ? null : `end: ${this.end}`;
+    }
+    const failure = this.queue.findIndex((item) => item.failure);
+    const ready = failure === -1 ? this.queue.length : failure;
+    const { limit } = this.story;
+    const full = this.queue.length >= limit.messages ||
+      this.bytes >= limit.bytes;
+    if (
+      ready < call.max && failure === -1 && !full && !call.expired &&
+      this.end === null
+    ) return null;
+    if (ready > 0) {
+      const taken = this.queue.splice(0, Math.min(ready, call.max));
+      return taken.map((item) => item.text).join();
+    }
+    if (failure === 0) return this.queue.shift()!.text;
+    return this.end === null ? "" : `batch end: ${this.end}`;
+  }
+}
+
+/** An inbox with the same story told to it. */
+class Real {
+  readonly results = new Map<number, string>();
+  readonly controllers: AbortController[] = [];
+  readonly inbox: Inbox<string>;
+  paused = false;
+
+  constructor({ overflow, limit }: Story) {
+    this.inbox = new Inbox<string>({
+      limit,
+      overflow,
+      onOverflow: () => this.finish("overflow"),
+      onPause: () => {
+        assert(!this.paused, "it was paused twice");
+        this.paused = true;
+      },
+      onResume: () => {
+        assert(this.paused, "it was resumed without a pause");
+        this.paused = false;
+      },
+    });
+  }
+
+  finish(end: string): void {
+    const outcome = end === "clean" ? null : { error: `end: ${end}` };
+    this.inbox.end(outcome, `batch end: ${end}`);
+  }
+
+  call(id: number, max: number, duration: number | undefined): void {
+    const controller = new AbortController();
+    this.controllers.push(controller);
+    const { signal } = controller;
+    const result: Promise<string | string[] | null> = max > 0
+      ? this.inbox.takeBatch(duration!, max, signal)
+      : duration === undefined && id % 2 === 0
+      ? this.inbox.take() // which has a way of its own
+      : this.inbox.take({ timeout: duration, signal });
+    result.then(
+      (value) =>
+        this.results.set(id, value === null ? "end: clean" : `${value}`),
+      (error) =>
+        this.results.set(
+          id,
+          error?.name === "TimeoutError"
+            ? "timeout"
+            : `${error?.message ?? error}`,
+        ),
+    );
+  }
+}
+
+/** Tells a story to both, and compares what they make of each step. */
+async function tell(story: Story): Promise<void> {
+  using clock = new FakeTime();
+  const model = new Model(story);
+  const real = new Real(story);
+  let calls = 0;
+  let pushed = 0;
+  for (const step of [...story.steps, { do: "end", clean: true } as const]) {
+    switch (step.do) {
+      case "push": {
+        const text = `${pushed++}`.padEnd(step.size, ".");
+        model.push({ text, size: text.length, failure: false });
+        real.inbox.push(text);
+        break;
+      }
+      case "fail": {
+        const text = `failure ${pushed++}`;
+        model.push({ text, size: step.size, failure: true });
+        real.inbox.fail(new Error(text), step.size);
+        break;
+      }
+      case "take":
+      case "batch": {
+        const id = calls++;
+        const max = step.do === "batch" ? step.max : 0;
+        const duration = step.do === "batch" ? step.duration : step.timeout;
+        // The clock is told before: a batch of no time is over at once.
+        model.call({
+          id,
+          max,
+          due: model.now + (duration ?? Infinity),
+          expired: max > 0 && duration === 0,
+        });
+        real.call(id, max, duration);
+        break;
+      }
+      case "abort":
+        // A call without a signal cannot be aborted: take() without options.
+        if (step.call < calls && abortable(story, step.call)) {
+          model.abort(step.call);
+          real.controllers[step.call]!.abort("aborted");
+        }
+        break;
+      case "wait":
+        model.wait(step.time);
+        await clock.tickAsync(step.time);
+        break;
+      case "end":
+        model.finish(step.clean ? "clean" : "lost");
+        real.finish(step.clean ? "clean" : "lost");
+    }
+    await clock.runMicrotasks();
+    compare(model, real);
+  }
+}
+
+/** Whether a call was made with a signal. */
+function abortable(story: Story, call: number): boolean {
+  const made = story.steps.filter((it) =>
+    it.do === "take" || it.do === "batch"
+  );
+  const step = made[call]!;
+  return step.do === "batch" || step.timeout !== undefined || call % 2 === 1;
+}
+
+function compare(model: Model, real: Real): void {
+  assertEquals(
+    [...real.results].sort(([a], [b]) => a - b),
+    [...model.results].sort(([a], [b]) => a - b),
+  );
+  assertEquals(
+    real.inbox.buffered,
+    model.collecting
+      ? { messages: 0, bytes: 0 }
+      : { messages: model.queue.length, bytes: model.bytes },
+  );
+  assertEquals(real.inbox.dropped, model.dropped);
+  if (model.story.overflow !== "pause") return assert(!real.paused);
+  // It may stay paused only while there is more than a quarter of the limit.
+  const { limit } = model.story;
+  const low = model.queue.length <= limit.messages / 4 &&
+    model.bytes <= limit.bytes / 4;
+  if (low || model.collecting || model.end !== null) {
+    assert(!real.paused, "the source stands still");
+  } else if (model.calls.length === 0) {
+    const over = model.beyond(model.queue.length, model.bytes);
+    assert(real.paused || !over, "the source runs on past the limit");
+  }
+}
+
+export const inbox = [
+  property(
+    "Inbox loses, repeats and reorders nothing, whatever happens to it",
+    200,
+    story,
+    tell,
+  ),
+  property(
+    "Inbox gives way to the event loop, and keeps the order, in any number of settled calls",
+    10,
+    fc.array(fc.tuple(fc.integer({ min: 1, max: 3000 }), fc.boolean()), {
+      minLength: 1,
+      maxLength: 6,
+    }),
+    async (blocks) => {
+      const inbox = new Inbox<string>({
+        limit: { messages: Infinity, bytes: Infinity },
+        overflow: "error",
+      });
+      let pushed = 0;
+      let taken = 0;
+      for (const [count, waitFirst] of blocks) {
+        const calls: Promise<string | string[] | null>[] = [];
+        const call = () => {
+          calls.push(
+            calls.length % 7 === 6
+              ? inbox.takeBatch(0, 1)
+              : inbox.take(calls.length % 2 ? { timeout: 60_000 } : {}),
+          );
+        };
+        if (waitFirst) call();
+        for (let i = 0; i < count; i++) inbox.push(`${pushed++}`);
+        while (calls.length < count) call();
+        for (const result of await Promise.all(calls)) {
+          assertEquals(`${result}`, `${taken++}`);
+        }
+      }
+      assertEquals(taken, pushed);
+    },
+  ),
+];

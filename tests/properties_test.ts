@@ -1,0 +1,6 @@
+import { durations } from "./properties/durations.ts";
+import { frames } from "./properties/frames.ts";
+import { inbox } from "./properties/inbox.ts";
+import { testAll } from "./properties/property.ts";
+
+testAll([...inbox, ...frames, ...durations]);
