@@ -527,7 +527,9 @@ export class WebSocketConnection<T = string>
 
   #onClose({ code, reason, wasClean }: CloseEvent): void {
     this.#nativeClosed.resolve();
-    if (wasClean) {
+    // A socket that is closing takes a lost connection for an answer.
+    const { closeReceived = true } = this.#init.line ?? {};
+    if (wasClean && closeReceived) {
       const info = { code, reason, clean: true };
       this.#endClosed(info);
       this.#finish(info);

@@ -6,6 +6,8 @@ export interface Line {
   readonly ended: Promise<void>;
   /** Why it ended the stream of the server by itself, `""` if it did not. */
   readonly failure: string;
+  /** Whether the server has sent a close frame. */
+  readonly closeReceived: boolean;
   /** Called whenever bytes arrive from the server. */
   onTraffic: () => void;
   /** Stops reading from the server, so that TCP holds it back. */

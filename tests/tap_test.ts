@@ -297,6 +297,26 @@ Deno.test("tap cuts a peer that never answers a close", async () => {
   await within(ended.promise, 5_000, "the server to see the end");
 });
 
+Deno.test("tap tells a peer that answers a close without a code from one that hangs up", async () => {
+  for (const answer of [Uint8Array.of(0x88, 0), new Uint8Array()]) {
+    await using server = rawServer(async (peer) => {
+      await peer.readHead();
+      await peer.upgrade();
+      await peer.readFrame();
+      await peer.write(answer);
+      peer.end();
+    });
+    const [connection] = await connectWebSocket(server.url, { capture: "tap" });
+    const clean = answer.length > 0;
+    assertEquals(await connection.close(), {
+      code: clean ? 1005 : 1006,
+      reason: "",
+      clean,
+    });
+    assertEquals(await connection.recv(), null);
+  }
+});
+
 Deno.test("tap cuts the connection at once when the signal aborts", async () => {
   const ended = Promise.withResolvers<void>();
   await using server = rawServer(async (peer) => {

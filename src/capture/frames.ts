@@ -9,6 +9,8 @@ const MAX_MESSAGE = 64 * 1024 * 1024;
 export class FrameGuard {
   /** The rule that was broken, `""` as long as none was. */
   problem = "";
+  /** Whether a close frame has come. */
+  closed = false;
   /** How many bytes the fragments of the message have had so far. */
   #message = 0;
   /** How much of a frame's payload is still to come. */
@@ -68,7 +70,10 @@ export class FrameGuard {
       }
     }
     this.#payload = payload;
-    if ((first & 0x08) !== 0) return true; // a control frame
+    if ((first & 0x08) !== 0) { // a control frame
+      if ((first & 0x0f) === 8) this.closed = true;
+      return true;
+    }
     this.#message += payload;
     if (this.#message > MAX_MESSAGE) {
       this.problem = "a message is larger than 64 MiB";

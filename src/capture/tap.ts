@@ -383,6 +383,10 @@ class TapLine implements Line {
     return this.#guard.problem;
   }
 
+  get closeReceived(): boolean {
+    return this.#guard.closed;
+  }
+
   /** @param rest What the server sent behind its response head. */
   start(rest: Uint8Array): void {
     Promise.all([this.#copyDown(rest), this.#copyUp()]).then(() => {
