@@ -234,10 +234,18 @@ function choice(flags: Flags, name: ValueName): string | undefined {
   const { choices } = OPTIONS.find((option) => option.name === name)!;
   if (value === undefined || choices!.includes(value)) return value;
   throw usageError(
-    `Invalid --${name} ${JSON.stringify(value)}: expected ${
-      choices!.join(" or ")
-    }`,
+    `Invalid --${name} ${shown(value)}: expected ${listed(choices!)}`,
   );
+}
+
+/** A value in a message; a URL slipped in there may hold a secret. */
+function shown(value: string): string {
+  return value.includes("://") ? "(a URL)" : JSON.stringify(value);
+}
+
+/** As in "a, b or c". */
+function listed(words: readonly string[]): string {
+  return words.join(", ").replace(/, ([^,]*)$/, " or $1");
 }
 
 /** The value of an option that counts something. */
@@ -255,9 +263,7 @@ export function whole(
     ? `from ${least}`
     : `from ${least} to ${most}`;
   throw usageError(
-    `Invalid --${name} ${
-      JSON.stringify(value)
-    }: expected a whole number ${range}`,
+    `Invalid --${name} ${shown(value)}: expected a whole number ${range}`,
   );
 }
 
@@ -265,17 +271,25 @@ export function whole(
 function duration(flags: Flags, name: ValueName): number | undefined {
   const value = flags.get(name);
   if (value === undefined) return undefined;
-  let milliseconds;
+  let milliseconds = 0;
   try {
-    milliseconds = parseDuration(value);
+    if (value !== "") milliseconds = parseDuration(value);
   } catch (error) {
+    if (value.includes("://")) {
+      throw usageError(
+        `Invalid --${name} (a URL): expected a time such as "10s"`,
+      );
+    }
     const problem = (error as Error).message
       .replace(/, expected a number of seconds.*$/s, "");
-    throw usageError(`Invalid --${name}: ${problem}, as in "10s" or "1m 30s"`);
+    const hint = problem.includes("as in") ? "" : ', as in "10s" or "1m 30s"';
+    throw usageError(`Invalid --${name}: ${problem}${hint}`);
   }
   if (milliseconds > 0) return milliseconds;
   throw usageError(
-    `Invalid --${name} ${JSON.stringify(value)}: expected more than nothing`,
+    `Invalid --${name} ${
+      shown(value)
+    }: expected more than nothing, as in "10s"`,
   );
 }
 
@@ -296,7 +310,7 @@ function size(flags: Flags, name: ValueName): number | undefined {
   if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
   throw usageError(
     `Invalid --${name} ${
-      JSON.stringify(value)
+      shown(value)
     }: expected a number of bytes, as in "64M" or "65536"`,
   );
 }
