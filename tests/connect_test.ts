@@ -221,6 +221,29 @@ each(
   },
 );
 
+Deno.test("binary decides what the compiler knows of the messages", () => {
+  // Never run: it is the compiler that tests it.
+  const _ = async (options: ConnectOptions) => {
+    const [byDefault] = await connectWebSocket("ws://a.invalid/");
+    (await byDefault.recv()) satisfies string | null;
+    (await byDefault.recvBatch(1)) satisfies string[];
+    const [text] = await connectWebSocket("ws://a.invalid/", {
+      binary: "text",
+    });
+    (await text.recv()) satisfies string | null;
+    const [bytes] = await connectWebSocket("ws://a.invalid/", {
+      binary: "bytes",
+    });
+    (await bytes.recv()) satisfies string | Uint8Array | null;
+    // @ts-expect-error -- a message may be binary
+    (await bytes.recv()) satisfies string | null;
+    const [either] = await connectWebSocket("ws://a.invalid/", options);
+    (await either.recv()) satisfies string | Uint8Array | null;
+    // @ts-expect-error -- a message may be binary
+    (await either.recv()) satisfies string | null;
+  };
+});
+
 // --- Bad arguments ---
 
 type BadOption = [

@@ -289,6 +289,7 @@ Deno.test("readStart() reads 64 KiB and no more", async () => {
 });
 
 Deno.test("readStart() rejects with the caller's reason", async () => {
+  using _time = new FakeTime(); // in which 5 seconds never pass
   const controller = new AbortController();
   const { body, cancelled } = endless(new Uint8Array([1]));
   const start = readStart(body, createScope(controller.signal));
