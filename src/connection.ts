@@ -347,14 +347,16 @@ export class WebSocketConnection<T = string>
    * @returns An iterator over the messages.
    */
   [Symbol.asyncIterator](): AsyncIterator<T, void, undefined> {
+    const end = { done: true, value: undefined } as const;
+    const onMessage = (message: Message | null) =>
+      message === null ? end : { done: false as const, value: message as T };
+    const onError = (error: unknown) => {
+      if (this.#endsQuietly(error)) return end;
+      throw error;
+    };
     return {
-      next: async () => {
-        const message = await this.#next();
-        return message === null
-          ? { done: true, value: undefined }
-          : { done: false, value: message };
-      },
-      return: () => Promise.resolve({ done: true, value: undefined }),
+      next: () => this.#inbox.take().then(onMessage, onError),
+      return: () => Promise.resolve(end),
     };
   }
 

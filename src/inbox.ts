@@ -30,17 +30,38 @@ class Failure {
   constructor(readonly error: Error, readonly size: number) {}
 }
 
-/** A call that waits; `max` is 0 for one message, else the size of a batch. */
-interface Waiter<T> {
-  readonly max: number;
+/**
+ * A call that waits; `max` is 0 for one message, else the size of a batch.
+ *
+ * It listens to its signal itself: with closures that hold the waiter and are
+ * held by it, V8 keeps every batch until its next full collection.
+ */
+class Waiter<T> implements EventListenerObject {
   /** The window is over: it takes what is there as soon as its turn comes. */
-  expired: boolean;
-  readonly resolve: (value: T | T[] | null) => void;
-  readonly reject: (reason: unknown) => void;
-  /** Stops its timer and its listener. */
-  release: (() => void) | null;
-  previous: Waiter<T> | null;
-  next: Waiter<T> | null;
+  expired = false;
+  /** Stops its timer. */
+  cancel: (() => void) | null = null;
+  signal: AbortSignal | null = null;
+  previous: Waiter<T> | null = null;
+  next: Waiter<T> | null = null;
+
+  constructor(
+    readonly max: number,
+    readonly resolve: (value: T | T[] | null) => void,
+    readonly reject: (reason: unknown) => void,
+    readonly abort: (waiter: Waiter<T>) => void,
+  ) {}
+
+  /** Its signal aborted. */
+  handleEvent(): void {
+    this.abort(this);
+  }
+
+  /** Stops what would end its wait. */
+  release(): void {
+    if (this.cancel !== null) this.cancel();
+    if (this.signal !== null) this.signal.removeEventListener("abort", this);
+  }
 }
 
 /** How a stream ended: cleanly, or with what a single call then rejects with. */
@@ -170,15 +191,16 @@ export class Inbox<T extends string | Uint8Array> {
       return Promise.resolve(this.#shift() as T);
     }
     return new Promise((resolve, reject) => {
-      this.#append({
-        max: 0,
-        expired: false,
-        resolve: resolve as Waiter<T>["resolve"],
+      const waiter = new Waiter<T>(
+        0,
+        resolve as Waiter<T>["resolve"],
         reject,
-        release: null,
-        previous: null,
-        next: null,
-      });
+        this.#abort,
+      );
+      if (this.#first === null && this.#length === 0 && !this.#ended) {
+        this.#streak = 0;
+        this.#first = this.#last = waiter;
+      } else this.#append(waiter);
     });
   }
 
@@ -246,36 +268,30 @@ export class Inbox<T extends string | Uint8Array> {
   ): Promise<T | T[] | null> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const waiter: Waiter<T> = {
-        max,
-        expired: timeout === 0,
-        resolve,
-        reject,
-        release: null,
-        previous: null,
-        next: null,
-      };
+      const waiter = new Waiter<T>(max, resolve, reject, this.#abort);
+      waiter.expired = timeout === 0;
       this.#append(waiter);
       if (this.#first !== waiter && waiter.previous === null) return; // settled at once
       if (timeout === 0 && max === 0 && !this.#yielding) {
         return this.#expire(waiter);
       }
 
-      const cancel = timeout !== undefined && timeout > 0
-        ? after(timeout, () => this.#expire(waiter))
-        : null;
-      const abort = signal && (() => {
-        this.#unlink(waiter);
-        reject(signal.reason);
-        this.#serve();
-      });
-      if (abort) signal.addEventListener("abort", abort);
-      waiter.release = () => {
-        cancel?.();
-        if (abort) signal.removeEventListener("abort", abort);
-      };
+      if (timeout !== undefined && timeout > 0) {
+        waiter.cancel = after(timeout, () => this.#expire(waiter));
+      }
+      if (signal !== undefined) {
+        waiter.signal = signal;
+        signal.addEventListener("abort", waiter);
+      }
     });
   }
+
+  /** The signal of a call aborted. */
+  #abort = (waiter: Waiter<T>): void => {
+    this.#unlink(waiter);
+    waiter.reject(waiter.signal!.reason);
+    this.#serve();
+  };
 
   /** The time of a call is up. */
   #expire(waiter: Waiter<T>): void {
@@ -307,12 +323,17 @@ export class Inbox<T extends string | Uint8Array> {
   }
 
   #unlink(waiter: Waiter<T>): void {
-    if (waiter.previous === null) this.#first = waiter.next;
-    else waiter.previous.next = waiter.next;
-    if (waiter.next === null) this.#last = waiter.previous;
-    else waiter.next.previous = waiter.previous;
-    waiter.previous = waiter.next = null;
-    if (waiter.release !== null) waiter.release();
+    const { previous, next } = waiter;
+    if (previous === null && next === null) { // as in a loop over single calls
+      this.#first = this.#last = null;
+    } else {
+      if (previous === null) this.#first = next;
+      else previous.next = next;
+      if (next === null) this.#last = previous;
+      else next.previous = previous;
+      waiter.previous = waiter.next = null;
+    }
+    waiter.release();
   }
 
   /** Serves the calls that wait, in their order, as far as there is something for them. */
@@ -377,8 +398,10 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** Takes messages, none of them a failure; the whole queue in one move. */
   #shiftMany(count: number): T[] {
-    if (count === this.#items.length) {
-      const all = this.#items as T[];
+    if (count === this.#length) {
+      const all =
+        (this.#head === 0 ? this.#items : this.#items.slice(this.#head)) as T[];
+      this.#head = 0;
       this.#items = [];
       this.#bytes = 0;
       this.#resume();
@@ -394,10 +417,7 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** Gives spent places back, at a cost that each message shares once. */
   #compact(): void {
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    } else if (this.#head >= COMPACT && this.#head * 2 >= this.#items.length) {
+    if (this.#head >= COMPACT && this.#head * 2 >= this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
