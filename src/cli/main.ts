@@ -1,7 +1,7 @@
 import denoJson from "../../deno.json" with { type: "json" };
 import { tapSettings, whole } from "./args.ts";
 import { completions } from "./completions.ts";
-import { startDemo } from "./demo.ts";
+import { type Demo, startDemo } from "./demo.ts";
 import { EXIT, type ExitCode, usageError } from "./exit.ts";
 import { explain } from "./explain.ts";
 import { type Flags, parseFlags } from "./flags.ts";
@@ -73,7 +73,7 @@ async function demo(
   if (!flags.has("listen") && flags.get("port") !== undefined) {
     throw usageError("The option --port needs --listen");
   }
-  await using feed = startDemo(port);
+  await using feed = listen(port);
   if (flags.has("listen")) {
     await print(
       `${feed.url}/events\n${feed.url}/echo\n${feed.url}/refuse/404\n`,
@@ -91,6 +91,19 @@ async function demo(
     notes,
     stop,
   );
+}
+
+function listen(port: number): Demo {
+  try {
+    return startDemo(port);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) {
+      throw usageError(
+        `Cannot listen on port ${port}: ${(error as Error).message}`,
+      );
+    }
+    throw error;
+  }
 }
 
 async function print(text: string): Promise<ExitCode> {

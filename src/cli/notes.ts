@@ -34,9 +34,11 @@ export class Notes {
 
   /** Sets the line that stays below everything else; an empty one takes it away. */
   setLine(text: string): void {
-    if (text === this.#line) return;
-    this.#line = text;
-    this.#put(CLEAR_LINE + text);
+    // A line that wraps could not be taken away again.
+    const line = text.slice(0, columns() - 1);
+    if (line === this.#line) return;
+    this.#line = line;
+    this.#put(CLEAR_LINE + line);
   }
 
   #put(text: string): void {
@@ -48,5 +50,13 @@ export class Notes {
     } catch {
       // Nobody reads it: no reason to stop receiving.
     }
+  }
+}
+
+function columns(): number {
+  try {
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    return 80;
   }
 }

@@ -16,7 +16,7 @@ import { Sender } from "./send.ts";
 import { type Connection, sessions } from "./sessions.ts";
 import { StatusLine } from "./status.ts";
 import type { Stop } from "./stop.ts";
-import { time, Totals } from "./totals.ts";
+import { Totals } from "./totals.ts";
 import { visible } from "./visible.ts";
 
 /** Connects, and writes what comes until the feed, a limit or a signal ends it. */
@@ -85,7 +85,7 @@ class Run {
     if (verbose) {
       this.#say(`connecting to ${shownUrl(this.#settings.urls[0]!)}`);
     }
-    let since = performance.now();
+    const since = performance.now();
     try {
       const entries = sessions(this.#settings, this.#notes, waiting.signal);
       for await (const [connection, response] of entries) {
@@ -102,7 +102,6 @@ class Run {
         if (done || this.#stop.signal.aborted) return;
         this.#showEnd(await connection.closed);
         this.#connection = null;
-        since = performance.now();
       }
     } catch (error) {
       if (error instanceof HandshakeError && error.response !== undefined) {
@@ -168,7 +167,9 @@ class Run {
   #showRequest(url: string, since: number): void {
     const { connect } = this.#settings;
     this.#notes.write(requestHead(url, connect));
-    this.#say(`answered in ${time(performance.now() - since)}`);
+    if (this.totals.connections > 1) return; // there was a wait before it
+    const milliseconds = Math.round(performance.now() - since);
+    this.#say(`the handshake took ${milliseconds} ms in all`);
   }
 
   /** Tells of an end that is more than a plain close. */
