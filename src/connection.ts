@@ -529,6 +529,7 @@ export class WebSocketConnection<T = string>
 
   #onClose({ code, reason, wasClean }: CloseEvent): void {
     this.#nativeClosed.resolve();
+    this.#init.line?.socketClosed();
     // A socket that is closing takes a lost connection for an answer.
     const { closeReceived = true } = this.#init.line ?? {};
     if (wasClean && closeReceived) {

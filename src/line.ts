@@ -14,6 +14,8 @@ export interface Line {
   pause(): void;
   /** Reads on. */
   resume(): void;
+  /** Is told that the native socket is closed. */
+  socketClosed(): void;
   /** Ends the connection without any closing handshake. */
   cut(): void;
 }

@@ -366,6 +366,7 @@ class TapLine implements Line {
   readonly #local: Deno.Conn;
   readonly #settleEnded: () => void;
   readonly #guard = new FrameGuard();
+  readonly #socketClosed = Promise.withResolvers<void>();
   /** Shut while the consumer is behind. */
   #gate: PromiseWithResolvers<void> | null = null;
 
@@ -404,8 +405,13 @@ class TapLine implements Line {
     this.#gate = null;
   }
 
+  socketClosed(): void {
+    this.#socketClosed.resolve();
+  }
+
   cut(): void {
     this.resume();
+    this.#socketClosed.resolve();
     close(this.#server);
     close(this.#local);
   }
@@ -444,12 +450,12 @@ class TapLine implements Line {
   /** From the native socket to the server; the end of the socket ends it all. */
   async #copyUp(): Promise<void> {
     let buffer = new Uint8Array(MIN_BUFFER);
-    let broken = false;
     try {
       for (let length; (length = await this.#local.read(buffer)) !== null;) {
-        if (broken) continue; // what cannot be sent is gone; what was received is not
+        // Where nothing can be sent any more, what was received still counts: the
+        // native socket finds its end behind that.
         await writeAll(this.#server, buffer.subarray(0, length))
-          .catch(() => broken = true);
+          .catch(() => this.#socketClosed.promise);
         buffer = grown(buffer, length);
       }
     } catch {
