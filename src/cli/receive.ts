@@ -6,7 +6,7 @@ import type { Connection } from "./sessions.ts";
  * While messages keep coming, those of so many seconds are taken together; the
  * first one after a silence is taken at once.
  */
-const WINDOW = 0.005;
+const WINDOW = 0.002;
 
 /**
  * The messages of a connection as they are to be written: those of one window,

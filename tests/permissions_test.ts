@@ -1,0 +1,133 @@
+/** Each feature, run with exactly the permissions that it needs, and with one less. */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { CAPTURES } from "./fixtures/captures.ts";
+import { type ClientOrder, runClient } from "./fixtures/client.ts";
+import { command } from "./fixtures/command.ts";
+import { certificates } from "./fixtures/certs.ts";
+import { accept, serve } from "./fixtures/serve.ts";
+
+function feed(identity?: { cert: string; key: string }) {
+  return serve((request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/refuse") return new Response("no", { status: 404 });
+    return accept(request, (socket) => socket.send("hello"));
+  }, identity);
+}
+
+/** Runs a client with `--allow-net` for these hosts and nothing else. */
+function withNet(order: ClientOrder, ...hosts: string[]) {
+  const flags = hosts.length > 0 ? [`--allow-net=${hosts.join()}`] : [];
+  return runClient(order, flags);
+}
+
+for (const capture of CAPTURES) {
+  // The listener of the tap is the one thing that needs a host of its own.
+  const more = capture === "tap" ? ["127.0.0.1"] : [];
+
+  Deno.test(`ws: needs the net to the host${more.length ? " and 127.0.0.1" : ""} alone (${capture})`, async () => {
+    await using server = feed();
+    const { port } = new URL(server.url);
+    const url = `ws://localhost:${port}/`;
+    const [got, refused, again, without] = await Promise.all([
+      withNet({ url, options: { capture } }, `localhost:${port}`, ...more),
+      withNet(
+        { url: `${url}refuse`, options: { capture } },
+        `localhost:${port}`,
+        ...more,
+      ),
+      withNet(
+        { url, options: { capture }, reconnect: true },
+        `localhost:${port}`,
+        ...more,
+      ),
+      withNet({ url, options: { capture } }, ...more),
+    ]);
+    assertEquals(got, {
+      status: 101,
+      message: "hello",
+      error: "",
+      printed: "",
+    });
+    assertStringIncludes(refused.error, "HTTP error: 404 Not Found");
+    assertEquals(again.message, "hello");
+    assertStringIncludes(without.error, "NotCapable");
+    assertStringIncludes(without.error, "--allow-net");
+  });
+
+  Deno.test(`wss: with a private CA needs no more (${capture})`, async () => {
+    const { ca, server: identity } = await certificates();
+    await using server = feed(identity);
+    const { port } = new URL(server.url);
+    const url = `wss://localhost:${port}/`;
+    const options = { capture, http: { caCerts: [ca] } };
+    const got = await withNet({ url, options }, `localhost:${port}`, ...more);
+    assertEquals(got.error, "");
+    assertEquals(got.message, "hello");
+  });
+}
+
+Deno.test("tap without 127.0.0.1 is refused, and says what to allow", async () => {
+  await using server = feed();
+  const { port } = new URL(server.url);
+  const url = `ws://localhost:${port}/`;
+  const options = { capture: "tap" } as const;
+  const { error } = await withNet({ url, options }, `localhost:${port}`);
+  assertStringIncludes(error, "NotCapable");
+  assertStringIncludes(error, "--allow-net=127.0.0.1");
+  assertEquals(server.requests, []);
+});
+
+/** Runs the command line; gives its exit code and what it wrote. */
+async function wstap(permissions: string[], ...args: string[]) {
+  const [program, ...words] = command(["--no-prompt", ...permissions]);
+  const { code, stdout, stderr } = await new Deno.Command(program!, {
+    args: [...words, ...args],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(60_000),
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+Deno.test("the command line needs the net to the host alone", async () => {
+  await using server = feed();
+  const net = `--allow-net=${new URL(server.url).host}`;
+  const [got, none] = await Promise.all([
+    wstap([net], "--count", "1", server.url),
+    wstap([], "--count", "1", server.url),
+  ]);
+  assertEquals([got.code, got.out], [0, "hello\n"], got.err);
+  assertEquals(none.code, 6, none.err);
+  assertEquals(none.out, "");
+});
+
+Deno.test("the command line needs to write the file of --output alone, and to read that of --send-file", async () => {
+  await using server = feed();
+  const folder = await Deno.makeTempDir();
+  try {
+    const net = `--allow-net=${new URL(server.url).host}`;
+    const [output, sent] = [`${folder}/out`, `${folder}/sent`];
+    await Deno.writeTextFile(sent, "hi");
+    const args = ["--count", "1", "--output", output, server.url];
+    const got = await wstap([net, `--allow-write=${output}`], ...args);
+    assertEquals(got.code, 0, got.err);
+    assertEquals(await Deno.readTextFile(output), "hello\n");
+    assertEquals((await wstap([net], ...args)).code, 6);
+
+    const send = ["--count", "1", "--send-file", sent, server.url];
+    assertEquals((await wstap([net, `--allow-read=${sent}`], ...send)).code, 0);
+    assertEquals((await wstap([net], ...send)).code, 6);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("the demo needs the net to 127.0.0.1 alone", async () => {
+  const got = await wstap(["--allow-net=127.0.0.1"], "demo", "--count", "2");
+  assertEquals(got.code, 0, got.err);
+  assertEquals(got.out.trim().split("\n").length, 2);
+});
