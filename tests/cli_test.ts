@@ -437,6 +437,18 @@ Deno.test("--max-attempts gives up", async () => {
   );
 });
 
+Deno.test({
+  name: "a signal ends the wait before connecting again",
+  ignore: windows,
+  async fn() {
+    await using server = serve(() => new Response("", { status: 503 }));
+    await using running = start(["-r", "--min-delay", "1h", server.url]);
+    await running.sees("stderr", "connecting again in");
+    running.process.kill("SIGTERM");
+    assertEquals((await running.result()).code, 143);
+  },
+});
+
 Deno.test("further URLs are there to fall back to", async () => {
   await using server = serve((request) =>
     request.url.endsWith("/v2")
