@@ -33,7 +33,6 @@ function serve() {
         return new Response("There is no such feed.\n", { status: 404 });
       }
       const { socket, response } = Deno.upgradeWebSocket(request);
-      response.headers.set("X-Exercise", "yes");
       socket.onerror = (event) => event.preventDefault();
       if (pathname === "/echo") {
         socket.onmessage = ({ data }) => socket.send(data);
@@ -95,7 +94,7 @@ export async function exercise(
         result,
         0,
         "HTTP/1.1 101 Switching Protocols",
-        /x-exercise: yes/i,
+        /^sec-websocket-accept: /im,
       );
     },
     async "one batch"() {

@@ -68,7 +68,11 @@ function serveJsr(entryPoints: string[]) {
       if (file !== `${VERSION}_meta.json`) return new Response(CODE);
       const bytes = new TextEncoder().encode(CODE);
       const digest = await crypto.subtle.digest("SHA-256", bytes);
-      const checksum = `sha256-${new Uint8Array(digest).toHex()}`;
+      const hex = Array.from(
+        new Uint8Array(digest),
+        (byte) => byte.toString(16).padStart(2, "0"),
+      );
+      const checksum = `sha256-${hex.join("")}`;
       const exports = entryPoints
         .filter((it) => packageOf(it) === name)
         .map((it) => [`.${it.slice(name!.length)}`, "./mod.ts"]);

@@ -50,7 +50,11 @@ function upgrade(
     });
   }
   const { socket, response } = Deno.upgradeWebSocket(request);
-  response.headers.set("X-Demo-Session", crypto.randomUUID());
+  try {
+    response.headers.set("X-Demo-Session", crypto.randomUUID());
+  } catch {
+    // Before Deno 2.5.5 these headers cannot be changed.
+  }
   socket.binaryType = "arraybuffer";
   socket.addEventListener("open", () => {
     sockets.add(socket);
