@@ -17,7 +17,23 @@ import {
 import type { Limit } from "./inbox.ts";
 import { HandshakeResponse } from "./response.ts";
 
-/** How {@linkcode connectWebSocket} connects. Every option may be left out. */
+/**
+ * How {@linkcode connectWebSocket} connects. Every option may be left out.
+ *
+ * @example Usage
+ * ```ts no-eval
+ * import { type ConnectOptions, connectWebSocket } from "@wstap/wstap";
+ *
+ * const options: ConnectOptions = {
+ *   protocols: ["events.v2", "events.v1"],
+ *   headers: { Authorization: "Bearer secret" },
+ *   capture: "tap",
+ *   idleTimeout: "1m",
+ * };
+ * const [connection] = await connectWebSocket("wss://example.com/", options);
+ * console.log(connection.protocol);
+ * ```
+ */
 export interface ConnectOptions {
   /** Subprotocols to offer, in order of preference. */
   protocols?: string | string[];

@@ -9,7 +9,18 @@ import { kindOf } from "./handshake.ts";
 import { Inbox, type Limit } from "./inbox.ts";
 import type { Line } from "./line.ts";
 
-/** How a connection was closed. */
+/**
+ * How a connection was closed.
+ *
+ * @example Usage
+ * ```ts no-eval
+ * import { connectWebSocket } from "@wstap/wstap";
+ *
+ * const [connection] = await connectWebSocket("wss://example.com/");
+ * const { code, reason, clean } = await connection.closed;
+ * console.log(code, reason, clean);
+ * ```
+ */
 export interface CloseInfo {
   /**
    * The close code (RFC 6455 section 7.4): 1005 when the close frame had none,
@@ -22,7 +33,18 @@ export interface CloseInfo {
   clean: boolean;
 }
 
-/** How long one {@linkcode WebSocketConnection.recv} may wait. */
+/**
+ * How long one {@linkcode WebSocketConnection.recv} may wait.
+ *
+ * @example Taking what is there
+ * ```ts no-eval
+ * import { connectWebSocket } from "@wstap/wstap";
+ *
+ * const [connection] = await connectWebSocket("wss://example.com/");
+ * const message = await connection.recv({ timeout: 0 }).catch(() => "nothing yet");
+ * console.log(message);
+ * ```
+ */
 export interface RecvOptions {
   /** Rejects with a `TimeoutError` after this long; 0 takes what is there. None by default. */
   timeout?: DurationLike;
@@ -30,7 +52,18 @@ export interface RecvOptions {
   signal?: AbortSignal;
 }
 
-/** What ends one {@linkcode WebSocketConnection.recvBatch} early. */
+/**
+ * What ends one {@linkcode WebSocketConnection.recvBatch} early.
+ *
+ * @example Usage
+ * ```ts no-eval
+ * import { connectWebSocket } from "@wstap/wstap";
+ *
+ * const [connection] = await connectWebSocket("wss://example.com/");
+ * const batch = await connection.recvBatch("3s", { max: 500 });
+ * console.log(batch.length); // 500 at the most
+ * ```
+ */
 export interface BatchOptions {
   /**
    * The most messages in one batch: a whole number from 1.

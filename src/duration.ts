@@ -4,6 +4,14 @@ import { DAY, HOUR, MINUTE, SECOND, WEEK } from "@std/datetime/constants";
  * A length of time: a number of seconds, a string such as `"10s"`, `"1m 30s"`
  * or `"250ms"`, or a `Temporal.Duration`. {@linkcode parseDuration} has the
  * grammar.
+ *
+ * @example Usage
+ * ```ts
+ * import { type DurationLike, parseDuration } from "@wstap/wstap";
+ *
+ * const durations: DurationLike[] = [1.5, "1s 500ms"];
+ * console.log(durations.map(parseDuration)); // [1500, 1500]
+ * ```
  */
 export type DurationLike = number | string | Temporal.Duration;
 

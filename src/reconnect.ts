@@ -20,6 +20,21 @@ import type { HandshakeResponse } from "./response.ts";
  * How {@linkcode connections} connects and connects again. Every option may be
  * left out.
  *
+ * @example Usage
+ * ```ts no-eval
+ * import { connections, type ReconnectOptions } from "@wstap/wstap";
+ *
+ * const options = {
+ *   minDelay: "500ms",
+ *   maxDelay: "1m",
+ *   maxAttempts: 20,
+ *   retryIf: (error) => error.message.includes("HTTP error: 403") || undefined,
+ * } satisfies ReconnectOptions;
+ * for await (const [connection] of connections("wss://example.com/", options)) {
+ *   for await (const message of connection) console.log(message);
+ * }
+ * ```
+ *
  * @typeParam T What the messages are: `string`, and `Uint8Array` too where
  * `binary` is `"bytes"`.
  */
@@ -96,7 +111,21 @@ export interface ReconnectOptions<
   ): void | Promise<void>;
 }
 
-/** Why and when {@linkcode connections} connects again. */
+/**
+ * Why and when {@linkcode connections} connects again.
+ *
+ * @example Usage
+ * ```ts no-eval
+ * import { connections, type Retry } from "@wstap/wstap";
+ *
+ * function onRetry({ error, attempt, delay }: Retry) {
+ *   console.error(`${error.message}: wait ${attempt}, ${delay} ms`);
+ * }
+ * for await (const [connection] of connections("wss://example.com/", { onRetry })) {
+ *   for await (const message of connection) console.log(message);
+ * }
+ * ```
+ */
 export interface Retry {
   /** What ended the last connection, or kept it from being made. */
   error: Error;

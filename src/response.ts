@@ -1,4 +1,22 @@
-/** What a {@linkcode HandshakeResponse} is made of. */
+/**
+ * What a {@linkcode HandshakeResponse} is made of, for tests of code that takes
+ * one.
+ *
+ * @example Usage
+ * ```ts
+ * import { HandshakeResponse } from "@wstap/wstap";
+ *
+ * const response = new HandshakeResponse({
+ *   url: "wss://example.com/",
+ *   status: 404,
+ *   statusText: "Not Found",
+ *   headers: new Headers({ "content-type": "text/plain" }),
+ *   source: "preflight",
+ *   body: new TextEncoder().encode("There is no such feed."),
+ * });
+ * console.log(response.isClientError, await response.text());
+ * ```
+ */
 export interface HandshakeResponseInit {
   /** The URL that answered, as `ws:` or `wss:`, without credentials. */
   url: string;

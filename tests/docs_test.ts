@@ -3,7 +3,9 @@
  * for `deno test --doc`) get a feed on this machine in its place.
  */
 
-import { rootUrl } from "./fixtures/command.ts";
+import { assert, assertEquals } from "@std/assert";
+
+import { moduleFlags, path, rootUrl } from "./fixtures/command.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually } from "./fixtures/wait.ts";
 
@@ -71,4 +73,41 @@ for (const file of files.sort()) {
       await eventually(() => server.sockets.size === 0, "the feed has ended");
     });
   }
+}
+
+interface Declaration {
+  kind: string;
+  name?: string;
+  jsDoc?: { tags?: { kind: string }[] };
+}
+
+Deno.test("every export of mod.ts has an example", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--json", ...importMapFlag(), path("mod.ts")],
+    stderr: "null",
+  }).output();
+  const { nodes } = JSON.parse(new TextDecoder().decode(stdout));
+  // A list of declarations up to some version of Deno, since then grouped.
+  const declarations: Declaration[] = Array.isArray(nodes)
+    ? nodes
+    : Object.values(nodes as Record<string, { symbols: never[] }>)
+      .flatMap(({ symbols }) => symbols)
+      .flatMap(({ name, declarations }: {
+        name: string;
+        declarations: Declaration[];
+      }) => declarations.map((it) => ({ ...it, name })));
+  const examples = Map.groupBy(
+    declarations.filter(({ kind }) => kind !== "moduleDoc"),
+    ({ name }) => name,
+  );
+  assert(examples.size > 10);
+  const bare = [...examples].filter(([, group]) =>
+    !group.some(({ jsDoc }) => jsDoc?.tags?.some((it) => it.kind === "example"))
+  );
+  assertEquals(bare.map(([name]) => name), []);
+});
+
+/** The import map alone: `deno doc` knows no other flag of these. */
+function importMapFlag(): string[] {
+  return moduleFlags().filter((flag) => flag.startsWith("--import-map"));
 }

@@ -1,6 +1,19 @@
 import type { Target } from "../handshake.ts";
 
-/** How HTTP is spoken: certificates, and a proxy. */
+/**
+ * How HTTP is spoken: certificates, and a proxy.
+ *
+ * @example A private authority
+ * ```ts
+ * import { connectWebSocket } from "@wstap/wstap";
+ *
+ * async function connect() {
+ *   return await connectWebSocket("wss://example.com/", {
+ *     http: { caCerts: [await Deno.readTextFile("ca.pem")] },
+ *   });
+ * }
+ * ```
+ */
 export interface HttpOptions {
   /** Root certificates in PEM that are trusted besides the usual ones. */
   caCerts?: string[];
