@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 
 import { PERMISSIONS } from "../scripts/compile.ts";
+import { EXIT } from "../src/cli/exit.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { command, moduleFlags, path } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
@@ -136,6 +137,23 @@ Deno.test("capture tap says which permission it lacks", async () => {
   const { code, stderr } = await tap(server, net, "--capture", "tap");
   assertEquals(code, 6);
   assertStringIncludes(stderr, "--allow-net=127.0.0.1");
+});
+
+Deno.test("a proxy needs a permission of its own", async () => {
+  await using server = feed();
+  await using proxy = proxyTo(Number(new URL(server.url).port));
+  const net = `--allow-net=${host(server)}`;
+  const flags = ["--proxy", `http://${proxy.host}`];
+  const { code, stderr } = await tap(server, net, ...flags);
+  assertEquals(code, 6);
+  assertStringIncludes(stderr, proxy.host);
+  assertEquals((await tap(server, `${net},${proxy.host}`, ...flags)).code, 0);
+});
+
+Deno.test("docs/errors.md lists every exit code", async () => {
+  const text = await Deno.readTextFile(path("docs/errors.md"));
+  const codes = [...text.matchAll(/^\| (\d+) +\|/gm)].map(([, code]) => +code!);
+  assertEquals(codes, Object.values(EXIT) as number[]);
 });
 
 Deno.test("deno task demo shows the feed", async () => {

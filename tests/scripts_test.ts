@@ -5,12 +5,12 @@ import {
   assertThrows,
 } from "@std/assert";
 
-import { PERMISSIONS } from "../scripts/compile.ts";
+import { PERMISSIONS, TARGETS } from "../scripts/compile.ts";
 import { exercise } from "../scripts/exercise.ts";
 import { notesOf } from "../scripts/notes.ts";
 import { archive, writeSums } from "../scripts/package.ts";
 import { install, tryRelease } from "../scripts/try_release.ts";
-import { command } from "./fixtures/command.ts";
+import { command, moduleFlags, path } from "./fixtures/command.ts";
 
 const windows = Deno.build.os === "windows";
 
@@ -29,6 +29,32 @@ async function makeRelease(): Promise<URL> {
   await writeSums(folder);
   return folder;
 }
+
+/** Runs scripts/compile.ts. */
+async function compile(args: string[], env: Record<string, string> = {}) {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", path("scripts/compile.ts"), ...args],
+    env: {
+      NO_COLOR: "1",
+      WITHOUT_JSR: moduleFlags()[0] === "--no-config" ? "1" : "",
+      ...env,
+    },
+  }).output();
+  return { code, stderr: new TextDecoder().decode(stderr) };
+}
+
+Deno.test("deno task compile says in one line what to set without denort", async () => {
+  const DENORT_BIN = path("nothing/here");
+  const { code, stderr } = await compile([], { DENORT_BIN });
+  assertEquals(code, 1);
+  assertMatch(stderr.trim().split("\n").at(-1)!, /: set DENORT_BIN to /);
+});
+
+Deno.test("deno task compile lists the targets it knows", async () => {
+  const { code, stderr } = await compile(["--target", "pdp-11"]);
+  assertEquals(code, 1);
+  for (const target of TARGETS) assertStringIncludes(stderr, target);
+});
 
 Deno.test("exercise() passes with the permissions of the executable and no more", async () => {
   const lines: string[] = [];

@@ -48,6 +48,7 @@ export function createClient({ http }: Scope): Deno.HttpClient {
       ...(proxy && { proxy }),
     });
   } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error; // for the proxy
     throw new TypeError(`Invalid "http" option: ${(error as Error).message}`);
   }
 }
