@@ -129,9 +129,9 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** What waits to be taken; nothing while a batch is collecting it. */
   get buffered(): { messages: number; bytes: number } {
-    return this.#collecting
+    return this.#collecting()
       ? { messages: 0, bytes: 0 }
-      : { messages: this.#length, bytes: this.#bytes };
+      : { messages: this.#length(), bytes: this.#bytes };
   }
 
   /** How many messages were discarded under `"drop-oldest"`. */
@@ -148,7 +148,7 @@ export class Inbox<T extends string | Uint8Array> {
   push(message: T): void {
     const first = this.#first;
     if (
-      first !== null && first.max === 0 && this.#length === 0 &&
+      first !== null && first.max === 0 && this.#length() === 0 &&
       !this.#yielding && !this.#ended
     ) {
       this.#unlink(first);
@@ -185,7 +185,7 @@ export class Inbox<T extends string | Uint8Array> {
       return this.#wait(0, options) as Promise<T | null>;
     }
     if (
-      this.#first === null && this.#length > 0 && this.#failures === 0 &&
+      this.#first === null && this.#length() > 0 && this.#failures === 0 &&
       ++this.#streak < STREAK
     ) {
       return Promise.resolve(this.#shift() as T);
@@ -197,7 +197,7 @@ export class Inbox<T extends string | Uint8Array> {
         reject,
         this.#abort,
       );
-      if (this.#first === null && this.#length === 0 && !this.#ended) {
+      if (this.#first === null && this.#length() === 0 && !this.#ended) {
         this.#streak = 0;
         this.#first = this.#last = waiter;
       } else this.#append(waiter);
@@ -212,11 +212,11 @@ export class Inbox<T extends string | Uint8Array> {
     return this.#wait(max, { timeout: duration, signal }) as Promise<T[]>;
   }
 
-  get #length(): number {
+  #length(): number {
     return this.#items.length - this.#head;
   }
 
-  get #collecting(): boolean {
+  #collecting(): boolean {
     return this.#first !== null && this.#first.max > 0;
   }
 
@@ -235,7 +235,7 @@ export class Inbox<T extends string | Uint8Array> {
     if (item instanceof Failure) this.#failures++;
     if (!free) {
       if (
-        first.max === 0 || this.#failures > 0 || this.#length >= first.max ||
+        first.max === 0 || this.#failures > 0 || this.#length() >= first.max ||
         this.#atLimit()
       ) this.#serve();
     } else if (this.#options.overflow === "drop-oldest") {
@@ -253,12 +253,12 @@ export class Inbox<T extends string | Uint8Array> {
   }
 
   #overLimit(messages: number, bytes: number): boolean {
-    return this.#length + messages > this.#limit.messages ||
+    return this.#length() + messages > this.#limit.messages ||
       this.#bytes + bytes > this.#limit.bytes;
   }
 
   #atLimit(): boolean {
-    return this.#length >= this.#limit.messages ||
+    return this.#length() >= this.#limit.messages ||
       this.#bytes >= this.#limit.bytes;
   }
 
@@ -346,7 +346,7 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** Gives the first call what is there for it; false if it has to wait. */
   #settle(waiter: Waiter<T>): boolean {
-    const available = this.#length;
+    const available = this.#length();
     if (waiter.max === 0) {
       if (available > 0) {
         this.#unlink(waiter);
@@ -398,7 +398,7 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** Takes messages, none of them a failure; the whole queue in one move. */
   #shiftMany(count: number): T[] {
-    if (count === this.#length) {
+    if (count === this.#length()) {
       const all =
         (this.#head === 0 ? this.#items : this.#items.slice(this.#head)) as T[];
       this.#head = 0;
@@ -426,9 +426,9 @@ export class Inbox<T extends string | Uint8Array> {
 
   #resume(): void {
     if (!this.#paused) return;
-    const low = this.#length <= this.#limit.messages / 4 &&
+    const low = this.#length() <= this.#limit.messages / 4 &&
       this.#bytes <= this.#limit.bytes / 4;
-    if (!low && !this.#collecting && !this.#ended) return;
+    if (!low && !this.#collecting() && !this.#ended) return;
     this.#paused = false;
     this.#options.onResume?.();
   }
