@@ -48,7 +48,7 @@ function wstap(
 ) {
   return async (url: string, capture: Capture): Promise<Receive> => {
     const [connection] = await connectWebSocket(url, {
-      capture: capture as "none",
+      capture,
       maxBuffer: { bytes: 2 ** 30 }, // only the unread queue of `heap` is meant to be long
     });
     return async (order) => {
@@ -177,7 +177,7 @@ type Connect = (
 const CONNECT: Record<string, Connect> = {
   wstap: async (url, capture) => {
     const [connection] = await connectWebSocket(url, {
-      capture: capture as "none",
+      capture,
     });
     await connection.recv();
     return () => connection.close();
@@ -212,7 +212,7 @@ type Echo = (text: string) => Promise<unknown>;
 const ECHO: Record<string, (url: string, capture: Capture) => Promise<Echo>> = {
   wstap: async (url, capture) => {
     const [connection] = await connectWebSocket(url, {
-      capture: capture as "none",
+      capture,
     });
     return async (text) => {
       await connection.send(text);
@@ -247,7 +247,7 @@ async function echo(job: Job): Promise<[number, number]> {
 const HEAP: Record<string, (job: Job) => Promise<() => number>> = {
   wstap: async ({ url, capture, count, size }) => {
     const [connection] = await connectWebSocket(url, {
-      capture: capture as "none",
+      capture,
     });
     await connection.send(JSON.stringify({ count, size }));
     while (connection.buffered.messages < count) {

@@ -30,6 +30,7 @@ type Load = { count: number; size: number };
 /** The ways to connect. */
 const CAPTURES: { capture: Capture; connectAtMost: number }[] = [
   { capture: "none", connectAtMost: 1.3 },
+  { capture: "tap", connectAtMost: 2.5 },
   { capture: "preflight", connectAtMost: 2.7 },
 ];
 
