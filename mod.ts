@@ -42,4 +42,5 @@ export {
   HandshakeResponse,
   type HandshakeResponseInit,
 } from "./src/response.ts";
+export type { HandshakeRequest } from "./src/handshake.ts";
 export type { HttpOptions } from "./src/capture/scope.ts";

@@ -10,6 +10,7 @@ import {
 import { after, type DurationLike, parseDuration } from "./duration.ts";
 import {
   handshakeError,
+  type HandshakeRequest,
   kindOf,
   parseTarget,
   redirected,
@@ -112,6 +113,12 @@ export interface ConnectOptions {
   overflow?: "error" | "drop-oldest";
   /** Certificates and a proxy. */
   http?: HttpOptions;
+  /**
+   * Is told of every handshake request just before it is sent, redirected and
+   * repeated ones too: for logs and for timings. What it throws ends the
+   * handshake.
+   */
+  onRequest?(request: HandshakeRequest): void;
 }
 
 const MAX_REDIRECTS = 10;
@@ -237,6 +244,7 @@ export async function open(
     follow: settings.redirect === "follow",
     signal: stop.signal,
     caller,
+    onRequest: settings.onRequest,
   };
   try {
     for (let hops = 0;; hops++) {
@@ -290,7 +298,17 @@ export function parseOptions(options: ConnectOptions) {
     limit: parseLimit(options.maxBuffer),
     signal: checkSignal(options.signal),
     http: parseHttp(options.http),
+    onRequest: parseCallback("onRequest", options.onRequest),
   };
+}
+
+function parseCallback<T>(name: string, value: T | undefined): T | undefined {
+  if (value !== undefined && typeof value !== "function") {
+    throw new TypeError(
+      `Invalid ${name}: expected a function, got ${kindOf(value)}`,
+    );
+  }
+  return value;
 }
 
 /** The value of an option, the first of its choices by default. */

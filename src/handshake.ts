@@ -11,6 +11,19 @@ export interface Target {
   readonly headers: Headers;
 }
 
+/** A handshake request that is about to be sent. */
+export interface HandshakeRequest {
+  /** What sends it: as {@linkcode HandshakeResponse.source} says of the answer. */
+  readonly source: "preflight" | "tap" | "socket";
+  /** The URL that is asked, without credentials. Its query may be secret. */
+  readonly url: string;
+  /**
+   * The header fields, secrets and all. Of the native socket's request
+   * `Sec-WebSocket-Key` is missing: it is known to nobody else.
+   */
+  readonly headers: Headers;
+}
+
 /** An answer that sends the caller elsewhere. */
 export interface Redirect {
   readonly location: string;
@@ -221,7 +234,32 @@ export function requestHeaders(target: Target, key: string): Headers {
   if (!headers.has("accept-encoding")) {
     headers.set("accept-encoding", "identity");
   }
+  if (!headers.has("user-agent")) {
+    headers.set("user-agent", navigator.userAgent);
+  }
   return headers;
+}
+
+/** The header fields that the native socket sends of itself and for the caller. */
+export function socketHeaders(target: Target): Headers {
+  const headers = requestHeaders(target, "");
+  for (const name of ["sec-websocket-key", "accept-encoding"]) {
+    if (!target.headers.has(name)) headers.delete(name);
+  }
+  headers.set("user-agent", navigator.userAgent);
+  const own = target.headers.get("user-agent");
+  if (own !== null) headers.append("user-agent", own); // it sends both
+  return headers;
+}
+
+/** Describes a request to the caller. */
+export function describeRequest(
+  source: HandshakeRequest["source"],
+  { url }: Target,
+  headers: Headers,
+): HandshakeRequest {
+  const all = new Headers([["host", url.host], ...headers]);
+  return { source, url: url.href, headers: all };
 }
 
 /** Whether a comma-separated header value lists a token. */
@@ -287,11 +325,12 @@ export function invalidUpgrade(
   target: Target,
   problem: string,
   response?: HandshakeResponse,
+  cause?: Error,
 ): HandshakeError {
   const error = handshakeError(
     target,
     `the server's answer is not a valid upgrade: ${problem}`,
-    { response },
+    { response, ...(cause && { cause }) },
   );
   invalidUpgrades.add(error);
   return error;

@@ -380,6 +380,10 @@ Deno.test("credentials reach the server and nothing else", async () => {
       assert(!`${stdout}${stderr}`.includes("t0p"), stderr);
       assert(!stderr.includes(btoa("me:t0p")), stderr);
       assertMatch(stderr, /^> authorization: (Basic|Bearer) \*\*\*$/m);
+      assertMatch(
+        stderr,
+        /^wstap: pre-flight [\d.]+ ms, socket [\d.]+ ms, [\d.]+ ms in all$/m,
+      );
     }
   } finally {
     await Deno.remove(file);

@@ -11,6 +11,7 @@ import {
   type ConnectOptions,
   connectWebSocket,
   HandshakeError,
+  type HandshakeRequest,
   type WebSocketConnection,
 } from "@wstap/wstap";
 import {
@@ -1213,6 +1214,62 @@ each(
     }
   },
 );
+
+each(
+  "onRequest is told what each request says before it is sent",
+  async (capture) => {
+    const told: HandshakeRequest[] = [];
+    await using server = rawServer(async (peer) => {
+      await upgrade(peer);
+      await peer.closeFrame(1000);
+      await peer.waitForEnd();
+    });
+    const [connection] = await connectWebSocket(
+      `${server.url.replace("//", "//me:pw@")}/a?b=c`,
+      {
+        capture,
+        protocols: "p",
+        headers: { "X-Mine": "1" },
+        onRequest: (request) => {
+          assert(server.heads.length <= told.length);
+          told.push(request);
+        },
+      },
+    );
+    assertEquals((await connection.closed).clean, true);
+    const socket = capture === "preflight" ? ["socket"] : [];
+    const first = capture === "none" ? "socket" : capture;
+    assertEquals(told.map(({ source }) => source), [first, ...socket]);
+    for (const [index, { url, source, headers }] of told.entries()) {
+      assertEquals(url, `${server.url}/a?b=c`);
+      const [, ...lines] = server.heads[index]!.split("\r\n");
+      const sent = new Headers(
+        lines.map((line) => /^(.*?): *(.*)$/.exec(line)!.slice(1, 3)) as [
+          string,
+          string,
+        ][],
+      );
+      if (source === "socket") sent.delete("sec-websocket-key");
+      assertEquals([...headers], [...sent]);
+    }
+  },
+);
+
+each("what onRequest throws ends the handshake", async (capture) => {
+  await using server = rawServer(upgrade);
+  await assertRejects(
+    () =>
+      connectWebSocket(server.url, {
+        capture,
+        onRequest: () => {
+          throw new Error("not this one");
+        },
+      }),
+    Error,
+    "not this one",
+  );
+  assertEquals(server.heads, []);
+});
 
 Deno.test("every capture there is is tested", () => {
   const all: Record<NonNullable<ConnectOptions["capture"]>, true> = {

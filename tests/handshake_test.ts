@@ -252,6 +252,7 @@ Deno.test("requestHeaders() has what RFC 6455 section 4.1 asks for", () => {
     "sec-websocket-protocol": "b, a",
     "sec-websocket-version": "13",
     "upgrade": "websocket",
+    "user-agent": navigator.userAgent,
     "x-one": "1",
   });
   const plain = requestHeaders(

@@ -245,7 +245,14 @@ Deno.test("200 connects in a row succeed where one connection is allowed at a ti
 /** What `readStart` needs, with a signal that never aborts. */
 function createScope(caller?: AbortSignal): Scope {
   const { signal } = new AbortController();
-  return { http: {}, follow: false, signal: caller ?? signal, caller };
+  const onRequest = undefined;
+  return {
+    http: {},
+    follow: false,
+    signal: caller ?? signal,
+    caller,
+    onRequest,
+  };
 }
 
 /** A body that gives these chunks, and then nothing, for ever. */

@@ -2,8 +2,8 @@ import type { Redirect, Target } from "../handshake.ts";
 import { HandshakeResponse } from "../response.ts";
 import { explain } from "./preflight.ts";
 import type { Attach } from "../line.ts";
-import { type Scope, socketClient } from "./scope.ts";
-import { openSocket } from "./socket.ts";
+import type { Scope } from "./scope.ts";
+import { openDirect } from "./socket.ts";
 
 /**
  * Captures nothing: opens the socket, and reports what it knows. Only when it
@@ -15,10 +15,9 @@ export async function captureNone(
   attach: Attach,
 ): Promise<HandshakeResponse | Redirect> {
   const headers = new Headers();
-  const failure = await openSocket(
+  const failure = await openDirect(
     target,
-    socketClient(target, scope),
-    scope.signal,
+    scope,
     (socket) => {
       if (socket.protocol !== "") {
         headers.set("sec-websocket-protocol", socket.protocol);

@@ -3,6 +3,7 @@ import { HandshakeError, printable } from "../errors.ts";
 import {
   acceptFor,
   createKey,
+  describeRequest,
   handshakeError,
   httpUrl,
   invalidUpgrade,
@@ -17,8 +18,8 @@ import {
 import { HandshakeResponse } from "../response.ts";
 import { readStart } from "./body.ts";
 import type { Attach } from "../line.ts";
-import { createClient, type Scope, socketClient } from "./scope.ts";
-import { openSocket } from "./socket.ts";
+import { createClient, type Scope } from "./scope.ts";
+import { openDirect } from "./socket.ts";
 
 /**
  * How long a server may need to notice the end of the pre-flight's connection:
@@ -37,20 +38,10 @@ export async function capturePreflight(
 ): Promise<HandshakeResponse | Redirect> {
   const answer = await preflight(target, scope);
   if (!(answer instanceof HandshakeResponse)) return answer;
-  let failure = await openSocket(
-    target,
-    socketClient(target, scope),
-    scope.signal,
-    attach,
-  );
+  let failure = await openDirect(target, scope, attach);
   if (failure === null) return answer;
   await sleep(RETRY_DELAY, scope.signal);
-  failure = await openSocket(
-    target,
-    socketClient(target, scope),
-    scope.signal,
-    attach,
-  );
+  failure = await openDirect(target, scope, attach);
   if (failure === null) return answer;
   return await explain(target, scope, failure);
 }
@@ -96,21 +87,22 @@ async function preflight(
   target: Target,
   scope: Scope,
 ): Promise<HandshakeResponse | Redirect> {
+  const client = createClient(scope);
   const key = createKey();
   const expected = acceptFor(key);
-  const client = createClient(scope);
   const release = new AbortController();
   try {
-    const answer = await request(
-      target,
-      key,
+    const headers = preflightHeaders(target, key);
+    scope.onRequest?.(describeRequest("preflight", target, headers));
+    const answer = await fetch(httpUrl(target.url), {
+      headers,
+      redirect: "manual",
       client,
-      AbortSignal.any([scope.signal, release.signal]),
-    )
-      .catch((error) => {
-        scope.signal.throwIfAborted();
-        throw networkError(target, error);
-      });
+      signal: AbortSignal.any([scope.signal, release.signal]),
+    }).catch((error) => {
+      scope.signal.throwIfAborted();
+      throw networkError(target, error);
+    });
     const response = (body?: Uint8Array) =>
       new HandshakeResponse({
         url: target.url.href,
@@ -139,18 +131,12 @@ async function preflight(
   }
 }
 
-function request(
-  target: Target,
-  key: string,
-  client: Deno.HttpClient,
-  signal: AbortSignal,
-): Promise<Response> {
-  return fetch(httpUrl(target.url), {
-    headers: requestHeaders(target, key),
-    redirect: "manual",
-    client,
-    signal,
-  });
+/** The header fields with what `fetch` would add by itself, so that they are known. */
+function preflightHeaders(target: Target, key: string): Headers {
+  const headers = requestHeaders(target, key);
+  if (!headers.has("accept")) headers.set("accept", "*/*");
+  if (!headers.has("accept-language")) headers.set("accept-language", "*");
+  return headers;
 }
 
 /** The native socket compares the whole header, where RFC 6455 asks for a token in it. */

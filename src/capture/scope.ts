@@ -1,4 +1,4 @@
-import type { Target } from "../handshake.ts";
+import type { HandshakeRequest, Target } from "../handshake.ts";
 
 /**
  * How HTTP is spoken: certificates, and a proxy.
@@ -34,6 +34,8 @@ export interface Scope {
   readonly signal: AbortSignal;
   /** The caller's own signal. */
   readonly caller: AbortSignal | undefined;
+  /** Is told of every request before it is sent. */
+  readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
 }
 
 /** An HTTP client for one connection, over HTTP/1.1: over TLS, HTTP/2 would drop the upgrade. */

@@ -1,10 +1,24 @@
 import {
+  describeRequest,
   invalidUpgrade,
   negotiationProblem,
   networkReason,
+  socketHeaders,
   type Target,
 } from "../handshake.ts";
 import type { Attach } from "../line.ts";
+import { type Scope, socketClient } from "./scope.ts";
+
+/** Opens the native socket to the server itself; otherwise as {@linkcode openSocket}. */
+export async function openDirect(
+  target: Target,
+  scope: Scope,
+  attach: Attach,
+): Promise<string | null> {
+  scope.onRequest?.(describeRequest("socket", target, socketHeaders(target)));
+  const client = socketClient(target, scope);
+  return await openSocket(target, client, scope.signal, attach);
+}
 
 /**
  * Opens Deno's native socket and hands it over in the very event that opened

@@ -1,6 +1,7 @@
 import {
   acceptFor,
   createKey,
+  describeRequest,
   handshakeError,
   invalidUpgrade,
   networkReason,
@@ -222,9 +223,7 @@ async function shakeHands(
   const key = createKey();
   const expected = acceptFor(key);
   const headers = requestHeaders(target, key);
-  if (!headers.has("user-agent")) {
-    headers.set("user-agent", navigator.userAgent);
-  }
+  scope.onRequest?.(describeRequest("tap", target, headers));
   const request = encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
     ["host", url.host],
     ...headers,
@@ -236,7 +235,7 @@ async function shakeHands(
   } catch (error) {
     scope.signal.throwIfAborted();
     if (error instanceof MalformedResponse) {
-      throw invalidUpgrade(target, error.message);
+      throw invalidUpgrade(target, error.message, undefined, error);
     }
     const reason = networkReason((error as Error).message);
     throw handshakeError(target, reason, { cause: new TypeError(reason) });

@@ -1,4 +1,4 @@
-import type { ConnectOptions, HandshakeResponse } from "../../mod.ts";
+import type { HandshakeRequest, HandshakeResponse } from "../../mod.ts";
 import { visible } from "./visible.ts";
 
 /** How a head is written: for a terminal it is made safe, and in colours it stands out. */
@@ -44,35 +44,16 @@ function shownTarget({ pathname, search }: URL): string {
 }
 
 /** Header fields that anyone may see; the others may hold a secret. */
-const PUBLIC = /^(accept(-.*)?|origin|user-agent|cache-control|pragma)$/i;
+const PUBLIC =
+  /^(accept(-.*)?|cache-control|connection|host|origin|pragma|sec-websocket-.*|upgrade|user-agent)$/i;
 
-/**
- * The head of the request, marked as `curl -v` marks it, with secrets masked. The
- * key is another one in every request.
- */
-export function requestHead(
-  input: string,
-  { headers, protocols = [] }: ConnectOptions,
-): string {
-  const url = new URL(input);
-  const offered = [protocols].flat().join(", ");
-  const fields: [string, string][] = [
-    ["Host", url.host],
-    ["Connection", "Upgrade"],
-    ["Upgrade", "websocket"],
-    ["Sec-WebSocket-Version", "13"],
-    ["Sec-WebSocket-Key", "(random)"],
-    ...(offered === ""
-      ? []
-      : [["Sec-WebSocket-Protocol", offered] as [string, string]]),
-    ...[...new Headers(headers)].map(([name, value]): [string, string] => [
-      name,
-      PUBLIC.test(name) ? value : masked(value),
-    ]),
-  ];
+/** The head of a request, marked as `curl -v` marks it, with secrets masked. */
+export function requestHead({ url, headers }: HandshakeRequest): string {
   const lines = [
-    `GET ${shownTarget(url)} HTTP/1.1`,
-    ...fields.map(([name, value]) => `${name}: ${value}`),
+    `GET ${shownTarget(new URL(url))} HTTP/1.1`,
+    ...[...headers].map(([name, value]) =>
+      `${name}: ${PUBLIC.test(name) ? value : masked(value)}`
+    ),
     "",
   ];
   return lines.map((line) => `> ${visible(line)}`.trimEnd() + "\n").join("");

@@ -5,6 +5,7 @@ import {
 } from "../../mod.ts";
 import type { TapSettings } from "./args.ts";
 import type { Notes } from "./notes.ts";
+import type { Trace } from "./trace.ts";
 
 /** A connection of the command line: binary messages are bytes. */
 export type Connection = WebSocketConnection<string | Uint8Array>;
@@ -19,13 +20,16 @@ export function sessions(
     "urls" | "connect" | "reconnect"
   >,
   notes: Notes,
+  trace: Trace | null,
   signal: AbortSignal,
 ): AsyncGenerator<[Connection, HandshakeResponse], void> {
   return connections([...urls], {
     ...connect,
     ...reconnect ?? { retryIf: () => false },
     signal,
+    ...(trace && { onRequest: (request) => trace.request(request) }),
     onRetry: ({ error, delay }) => {
+      trace?.answered();
       const wait = (delay / 1000).toFixed(delay < 10_000 ? 1 : 0);
       notes.error(`${error.message}; connecting again in ${wait} s`);
     },

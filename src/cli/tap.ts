@@ -8,7 +8,7 @@ import {
 import type { TapSettings } from "./args.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { createRender } from "./format.ts";
-import { bodyStart, requestHead, responseHead, shownUrl } from "./head.ts";
+import { bodyStart, responseHead } from "./head.ts";
 import type { Notes } from "./notes.ts";
 import { Output, OutputClosed } from "./output.ts";
 import { arrivals } from "./receive.ts";
@@ -17,6 +17,7 @@ import { type Connection, sessions } from "./sessions.ts";
 import { StatusLine } from "./status.ts";
 import type { Stop } from "./stop.ts";
 import { Totals } from "./totals.ts";
+import { Trace } from "./trace.ts";
 import { visible } from "./visible.ts";
 
 /** Connects, and writes what comes until the feed, a limit or a signal ends it. */
@@ -82,18 +83,20 @@ class Run {
       if (this.#connection !== null) void this.#connection.close();
       else waiting.abort();
     });
-    if (verbose) {
-      this.#say(`connecting to ${shownUrl(this.#settings.urls[0]!)}`);
-    }
-    const since = performance.now();
+    const trace = verbose ? new Trace(this.#notes) : null;
     try {
-      const entries = sessions(this.#settings, this.#notes, waiting.signal);
+      const entries = sessions(
+        this.#settings,
+        this.#notes,
+        trace,
+        waiting.signal,
+      );
       for await (const [connection, response] of entries) {
         this.#connection = connection;
         if (++this.totals.connections === 1) {
           this.#stop.requestAfter(duration, EXIT.ended);
         }
-        if (verbose) this.#showRequest(connection.url, since);
+        trace?.answered();
         await this.#showHead(response);
         if (head === "only") return;
         void sender.attach(connection);
@@ -104,8 +107,8 @@ class Run {
         this.#connection = null;
       }
     } catch (error) {
+      trace?.answered();
       if (error instanceof HandshakeError && error.response !== undefined) {
-        if (verbose) this.#showRequest(error.url, since);
         await this.#showRefusal(error.response);
       }
       throw error;
@@ -162,14 +165,6 @@ class Run {
     if (this.#notes.quiet) return;
     const body = bodyStart(await response.text());
     if (body !== "") this.#notes.write(body);
-  }
-
-  #showRequest(url: string, since: number): void {
-    const { connect } = this.#settings;
-    this.#notes.write(requestHead(url, connect));
-    if (this.totals.connections > 1) return; // there was a wait before it
-    const milliseconds = Math.round(performance.now() - since);
-    this.#say(`the handshake took ${milliseconds} ms in all`);
   }
 
   /** Tells of an end that is more than a plain close. */
