@@ -1,6 +1,7 @@
+import { commandLines } from "./properties/arguments.ts";
 import { durations } from "./properties/durations.ts";
 import { frames } from "./properties/frames.ts";
 import { inbox } from "./properties/inbox.ts";
 import { testAll } from "./properties/property.ts";
 
-testAll([...inbox, ...frames, ...durations]);
+testAll([...inbox, ...frames, ...durations, ...commandLines]);
