@@ -27,7 +27,7 @@ import type { HandshakeResponse } from "./response.ts";
  * const options = {
  *   minDelay: "500ms",
  *   maxDelay: "1m",
- *   maxAttempts: 20,
+ *   maxAttempts: 3,
  *   retryIf: (error) => error.message.includes("HTTP error: 403") || undefined,
  * } satisfies ReconnectOptions;
  * for await (const [connection] of connections("wss://example.com/", options)) {
@@ -121,7 +121,8 @@ export interface ReconnectOptions<
  * function onRetry({ error, attempt, delay }: Retry) {
  *   console.error(`${error.message}: wait ${attempt}, ${delay} ms`);
  * }
- * for await (const [connection] of connections("wss://example.com/", { onRetry })) {
+ * const feed = connections("wss://example.com/", { onRetry, maxAttempts: 3 });
+ * for await (const [connection] of feed) {
  *   for await (const message of connection) console.log(message);
  * }
  * ```

@@ -111,3 +111,31 @@ Deno.test("every export of mod.ts has an example", async () => {
 function importMapFlag(): string[] {
   return moduleFlags().filter((flag) => flag.startsWith("--import-map"));
 }
+
+Deno.test("every link between the pages leads somewhere", async () => {
+  const pages = files.filter(({ pathname }) => pathname.endsWith(".md"));
+  const broken: string[] = [];
+  for (const page of pages) {
+    const text = await Deno.readTextFile(page);
+    for (const [, link = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(link)) continue;
+      const { hash, href } = new URL(link, page);
+      const target = new URL(href.replace(/#.*/, ""));
+      const found = await Deno.stat(target).then(
+        async () =>
+          hash === "" || headings(await Deno.readTextFile(target)).has(hash),
+        () => false,
+      );
+      if (!found) broken.push(`${page.pathname}: ${link}`);
+    }
+  }
+  assertEquals(broken, []);
+});
+
+/** The headings of a page, as links name them. */
+function headings(text: string): Set<string> {
+  const names = [...text.matchAll(/^#+ (.*)$/gm)].map(([, name]) =>
+    name!.toLowerCase().replace(/[^\w\- ]/g, "").replaceAll(" ", "-")
+  );
+  return new Set(names.map((name) => `#${name}`));
+}
