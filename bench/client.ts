@@ -11,7 +11,7 @@ import type { Order } from "./sender.ts";
 
 /** What to measure, and how. */
 export interface Job {
-  task: "receive" | "connect" | "echo" | "heap" | "queue";
+  task: "receive" | "feed" | "connect" | "echo" | "heap" | "queue";
   /** The way of doing it, a name among those of the task. */
   how: string;
   /** How `connectWebSocket` connects, where it is used. */
@@ -168,6 +168,14 @@ async function receive(job: Job): Promise<[number]> {
   return [count / (performance.now() - start) * 1000];
 }
 
+/** Messages a second, the start of the process included. */
+async function feed({ url, capture, count, size }: Job): Promise<[number]> {
+  const address = new URL(`/feed?count=${count}&size=${size}`, url);
+  const [connection] = await connectWebSocket(address, { capture });
+  while (await connection.recv() !== null);
+  return [count / (Date.now() - performance.timeOrigin) * 1000];
+}
+
 /** Resolves with the first message there, with what closes the connection. */
 type Connect = (
   url: string,
@@ -300,7 +308,7 @@ function quantile(values: number[], q: number): number {
 
 if (import.meta.main) {
   const job: Job = JSON.parse(Deno.args[0]!);
-  const tasks = { receive, connect, echo, heap, queue };
+  const tasks = { receive, feed, connect, echo, heap, queue };
   console.log(JSON.stringify(await tasks[job.task](job)));
   Deno.exit();
 }

@@ -1,11 +1,15 @@
-/** Programs that do the same with what people use; each is measured where it is installed. */
+/** Programs that print their own rate, given the address, a count and a size. */
 export type Peer = "ws in Deno" | "ws in Node" | "Python websockets";
 
-/** How a peer is started, before the address, the count and the size. */
+/** Programs that print what a feed sends, given its address. */
+export type Tool = "wstap" | "Node" | "wscat" | "websocat";
+
+/** How a program is started. */
 export interface Command {
   path: string;
   args: string[];
   env?: Record<string, string>;
+  version: string;
 }
 
 const here = (name: string) => new URL(`peers/${name}`, import.meta.url);
@@ -24,12 +28,30 @@ async function output(path: string, args: string[]): Promise<string | null> {
   }
 }
 
-/** Finds the peers that are installed, with their versions. */
+/** What a Node one-liner is: the shortest that prints a feed. */
+const ONE_LINER = "new (require(process.env.WS))(process.argv[1])" +
+  '.on("message", (data) => process.stdout.write(data + "\\n"))';
+
+/** Finds what is installed. The flags are those that Deno needs to find packages. */
 export async function findPeers(
   flags: string[],
-): Promise<Map<Peer, Command & { version: string }>> {
-  const peers = new Map<Peer, Command & { version: string }>();
+): Promise<Map<Peer | Tool, Command>> {
+  const peers = new Map<Peer | Tool, Command>();
   const deno = Deno.execPath();
+
+  peers.set("wstap", {
+    path: deno,
+    args: [
+      "run",
+      "-A",
+      ...flags,
+      new URL("../cli.ts", import.meta.url).pathname,
+      "-q",
+      "--capture",
+      "none",
+    ],
+    version: "",
+  });
 
   // Deno has the package in its cache, where Node can read it too.
   const info = await output(deno, ["info", "--json", ...flags, "npm:ws"]);
@@ -54,6 +76,12 @@ export async function findPeers(
         env: { WS: `file://${ws.localPath}/wrapper.mjs` },
         version: `${version}, Node ${node.trim()}`,
       });
+      peers.set("Node", {
+        path: "node",
+        args: ["-e", ONE_LINER],
+        env: { WS: ws.localPath },
+        version: "",
+      });
     }
   }
 
@@ -67,6 +95,23 @@ export async function findPeers(
       path: "python3",
       args: [here("python_websockets.py").pathname],
       version: `websockets ${python.trim()}`,
+    });
+  }
+
+  const wscat = await output("wscat", ["--version"]);
+  if (wscat !== null) {
+    peers.set("wscat", {
+      path: "wscat",
+      args: ["--connect"],
+      version: `wscat ${wscat.trim()}`,
+    });
+  }
+  const websocat = await output("websocat", ["--version"]);
+  if (websocat !== null) {
+    peers.set("websocat", {
+      path: "websocat",
+      args: ["--unidirectional"],
+      version: websocat.trim(),
     });
   }
   return peers;

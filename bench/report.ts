@@ -23,7 +23,7 @@ export function describeMachine(peers: { version: string }[]): string {
     `${first?.model.trim()}, ${cpus().length} cores`,
     `${Deno.build.os} ${Deno.osRelease()}`,
     `Deno ${Deno.version.deno}`,
-    ...new Set(peers.map(({ version }) => version)),
+    ...new Set(peers.map(({ version }) => version).filter(Boolean)),
   ].join("; ");
 }
 

@@ -1,12 +1,14 @@
 import type { Job } from "./client.ts";
-import type { Peer } from "./peers.ts";
+import type { Peer, Tool } from "./peers.ts";
 
-/** What to run: a job of `client.ts`, or a peer that does the same. */
-export type Run = Omit<Job, "url"> | {
-  peer: Peer;
-  count: number;
-  size: number;
-};
+/**
+ * What to run: a job of `client.ts`, a peer that does the same, or a program
+ * that is timed from its start until its first output or its end.
+ */
+export type Run =
+  | Omit<Job, "url">
+  | { peer: Peer; count: number; size: number }
+  | { tool: Tool; until: "first" | "end"; count: number; size: number };
 
 /** Two ways of doing a thing, and what their ratio should come to. */
 export interface Row {
@@ -197,6 +199,39 @@ const waiting: Row[] = [
   },
 ];
 
+const print = { until: "end", ...SMALL } as const;
+const start = { until: "first", count: 1, size: 100 } as const;
+
+/** Whole processes, their start included. */
+const commands: Row[] = [
+  {
+    section: "Command line, 100-byte messages to a file",
+    what: "wstap",
+    against: "the module, recv() until the end",
+    ours: { tool: "wstap", ...print },
+    theirs: { task: "feed", how: "", capture: "none", ...SMALL },
+    unit: "messages/s",
+    atLeast: 0.7,
+  },
+  ...(["Node", "websocat"] as const).map((tool): Row => ({
+    section: "Command line, 100-byte messages to a file",
+    what: "wstap",
+    against: tool === "Node" ? "Node, npm ws in one line" : tool,
+    ours: { tool: "wstap", ...print },
+    theirs: { tool, ...print },
+    unit: "messages/s",
+    atLeast: tool === "Node" ? 1 : undefined,
+  })),
+  ...(["Node", "wscat", "websocat"] as const).map((tool): Row => ({
+    section: "Command line, from the start to the first message",
+    what: "wstap",
+    against: tool === "Node" ? "Node, npm ws in one line" : tool,
+    ours: { tool: "wstap", ...start },
+    theirs: { tool, ...start },
+    unit: "ms",
+  })),
+];
+
 /** Every comparison, in the order of the table. */
 export const ROWS: Row[] = [
   ...sender,
@@ -206,4 +241,5 @@ export const ROWS: Row[] = [
   ...connect,
   ...echo,
   ...waiting,
+  ...commands,
 ];
