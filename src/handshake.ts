@@ -11,7 +11,19 @@ export interface Target {
   readonly headers: Headers;
 }
 
-/** A handshake request that is about to be sent. */
+/**
+ * A handshake request that is about to be sent.
+ *
+ * @example Usage
+ * ```ts no-eval
+ * import { connectWebSocket, type HandshakeRequest } from "@wstap/wstap";
+ *
+ * function onRequest({ source, headers }: HandshakeRequest) {
+ *   console.error(source, [...headers.keys()]);
+ * }
+ * await connectWebSocket("wss://example.com/", { onRequest });
+ * ```
+ */
 export interface HandshakeRequest {
   /** What sends it: as {@linkcode HandshakeResponse.source} says of the answer. */
   readonly source: "preflight" | "tap" | "socket";

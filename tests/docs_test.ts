@@ -42,7 +42,9 @@ function feed() {
     }
     return accept(request, (socket) => {
       for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
-      socket.close(4000, "that is all");
+      // An example may have something to say before that.
+      const timer = setTimeout(() => socket.close(4000, "that is all"), 20);
+      socket.addEventListener("close", () => clearTimeout(timer));
     });
   });
 }
