@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { command, path } from "./fixtures/command.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
-import { eventually } from "./fixtures/wait.ts";
+import { delay, eventually } from "./fixtures/wait.ts";
 import { PATIENCE } from "./fixtures/cli.ts";
 
 /** Whether `script` of util-linux is here, which runs a command on a terminal of its own. */
@@ -20,6 +20,8 @@ async function onTerminal(
     env?: Record<string, string>;
     type?: string;
     until?: (screen: string) => boolean;
+    /** How long to wait after that before typing, in milliseconds. */
+    pause?: number;
   } = {},
 ): Promise<{ screen: string; code: number }> {
   const wstap = command(["--no-prompt", "--allow-net=127.0.0.1"])
@@ -39,11 +41,12 @@ async function onTerminal(
       screen += decoder.decode(chunk, { stream: true });
     }
   })();
-  const { until, type } = options;
+  const { until, pause = 0, type } = options;
   const writer = child.stdin.getWriter();
   if (until !== undefined) {
     await eventually(() => until(screen), "the screen", PATIENCE);
   }
+  if (pause > 0) await delay(pause);
   if (type !== undefined) await writer.write(new TextEncoder().encode(type));
   const { code } = await child.status;
   await reading;
@@ -166,6 +169,8 @@ terminalTest("--user asks for the password, and does not show it", async () => {
     (wstap, url) => `${wstap} -u me ${url}`,
     {
       until: (screen) => screen.includes("Password of me:"),
+      // The prompt is written just before the terminal is told to show nothing.
+      pause: 500,
       type: "t0p secret\r",
     },
   );

@@ -43,7 +43,9 @@ function feed() {
     return accept(request, (socket) => {
       for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
       // An example may have something to say before that.
-      const timer = setTimeout(() => socket.close(4000, "that is all"), 20);
+      const close = () => socket.close(4000, "that is all");
+      const timer = setTimeout(close, 300);
+      socket.addEventListener("message", close);
       socket.addEventListener("close", () => clearTimeout(timer));
     });
   });

@@ -221,13 +221,13 @@ async function shakeHands(
 ): Promise<HandshakeResponse | Redirect> {
   const { url } = target;
   const key = createKey();
-  const expected = acceptFor(key);
   const headers = requestHeaders(target, key);
   scope.onRequest?.(describeRequest("tap", target, headers));
   const request = encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
     ["host", url.host],
     ...headers,
   ]);
+  const expected = acceptFor(key);
   let head: ResponseHead;
   try {
     await writeAll(server, request);
