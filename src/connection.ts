@@ -442,6 +442,8 @@ export class WebSocketConnection<T = string>
    * With the captures `"preflight"` and `"none"` the native socket cannot be
    * cut: when the peer never answers, this resolves after `closeTimeout`, but
    * the socket stays open until the peer ends it, and keeps the process alive.
+   * A peer that hangs up instead of answering looks there like one that answers
+   * without a code (`{ code: 1005, reason: "", clean: true }`).
    *
    * @example Usage
    * ```ts no-eval

@@ -364,7 +364,9 @@ export class Inbox<T extends string | Uint8Array> {
       return true;
     }
 
-    const count = this.#failures === 0 ? available : this.#untilFailure();
+    const count = this.#failures === 0
+      ? available
+      : this.#untilFailure(waiter.max);
     if (
       count < waiter.max && count === available && !waiter.expired &&
       !this.#ended &&
@@ -378,12 +380,11 @@ export class Inbox<T extends string | Uint8Array> {
     return true;
   }
 
-  /** How many messages stand before the first error. */
-  #untilFailure(): number {
+  /** How many messages stand before the first error; no more than `max` are looked at. */
+  #untilFailure(max: number): number {
+    const end = Math.min(this.#items.length, this.#head + max);
     let index = this.#head;
-    while (
-      index < this.#items.length && !(this.#items[index] instanceof Failure)
-    ) index++;
+    while (index < end && !(this.#items[index] instanceof Failure)) index++;
     return index - this.#head;
   }
 
