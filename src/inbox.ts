@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers";
 import { after } from "./duration.ts";
+import { Queue } from "./queue.ts";
 
 /** How many messages may wait, and how many bytes they may have together. */
 export interface Limit {
@@ -81,9 +82,6 @@ export interface WaitOptions {
  */
 const STREAK = 1024;
 
-/** From so many spent places at its front, the queue is cut once they are half of it. */
-const COMPACT = 4096;
-
 function sizeOf(item: unknown): number {
   return typeof item === "string"
     ? item.length
@@ -102,11 +100,13 @@ function sizeOf(item: unknown): number {
  * a batch that is given up leaves everything where it is.
  */
 export class Inbox<T extends string | Uint8Array> {
-  /** Messages from `#head` on; the places before it are spent. */
-  #items: (T | Failure)[] = [];
-  #head = 0;
+  /** Messages, and errors that wait their turn among them. */
+  readonly #items = new Queue<T | Failure>();
   #bytes = 0;
-  #failures = 0;
+  /** How many items have been taken. */
+  #taken = 0;
+  /** How many items came before each error that waits. */
+  readonly #failures = new Queue<number>();
   #dropped = 0;
 
   #first: Waiter<T> | null = null;
@@ -131,7 +131,7 @@ export class Inbox<T extends string | Uint8Array> {
   get buffered(): { messages: number; bytes: number } {
     return this.#collecting()
       ? { messages: 0, bytes: 0 }
-      : { messages: this.#length(), bytes: this.#bytes };
+      : { messages: this.#items.length, bytes: this.#bytes };
   }
 
   /** How many messages were discarded under `"drop-oldest"`. */
@@ -148,7 +148,7 @@ export class Inbox<T extends string | Uint8Array> {
   push(message: T): void {
     const first = this.#first;
     if (
-      first !== null && first.max === 0 && this.#length() === 0 &&
+      first !== null && first.max === 0 && this.#items.length === 0 &&
       !this.#yielding && !this.#ended
     ) {
       this.#unlink(first);
@@ -185,7 +185,8 @@ export class Inbox<T extends string | Uint8Array> {
       return this.#wait(0, options) as Promise<T | null>;
     }
     if (
-      this.#first === null && this.#length() > 0 && this.#failures === 0 &&
+      this.#first === null && this.#items.length > 0 &&
+      this.#failures.length === 0 &&
       ++this.#streak < STREAK
     ) {
       return Promise.resolve(this.#shift() as T);
@@ -197,7 +198,7 @@ export class Inbox<T extends string | Uint8Array> {
         reject,
         this.#abort,
       );
-      if (this.#first === null && this.#length() === 0 && !this.#ended) {
+      if (this.#first === null && this.#items.length === 0 && !this.#ended) {
         this.#streak = 0;
         this.#first = this.#last = waiter;
       } else this.#append(waiter);
@@ -210,10 +211,6 @@ export class Inbox<T extends string | Uint8Array> {
    */
   takeBatch(duration: number, max: number, signal?: AbortSignal): Promise<T[]> {
     return this.#wait(max, { timeout: duration, signal }) as Promise<T[]>;
-  }
-
-  #length(): number {
-    return this.#items.length - this.#head;
   }
 
   #collecting(): boolean {
@@ -230,12 +227,15 @@ export class Inbox<T extends string | Uint8Array> {
       this.#options.onOverflow?.();
       return;
     }
+    if (item instanceof Failure) {
+      this.#failures.push(this.#taken + this.#items.length);
+    }
     this.#items.push(item);
     this.#bytes += size;
-    if (item instanceof Failure) this.#failures++;
     if (!free) {
       if (
-        first.max === 0 || this.#failures > 0 || this.#length() >= first.max ||
+        first.max === 0 || this.#failures.length > 0 ||
+        this.#items.length >= first.max ||
         this.#atLimit()
       ) this.#serve();
     } else if (this.#options.overflow === "drop-oldest") {
@@ -253,12 +253,12 @@ export class Inbox<T extends string | Uint8Array> {
   }
 
   #overLimit(messages: number, bytes: number): boolean {
-    return this.#length() + messages > this.#limit.messages ||
+    return this.#items.length + messages > this.#limit.messages ||
       this.#bytes + bytes > this.#limit.bytes;
   }
 
   #atLimit(): boolean {
-    return this.#length() >= this.#limit.messages ||
+    return this.#items.length >= this.#limit.messages ||
       this.#bytes >= this.#limit.bytes;
   }
 
@@ -346,7 +346,7 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** Gives the first call what is there for it; false if it has to wait. */
   #settle(waiter: Waiter<T>): boolean {
-    const available = this.#length();
+    const available = this.#items.length;
     if (waiter.max === 0) {
       if (available > 0) {
         this.#unlink(waiter);
@@ -364,9 +364,9 @@ export class Inbox<T extends string | Uint8Array> {
       return true;
     }
 
-    const count = this.#failures === 0
+    const count = this.#failures.length === 0
       ? available
-      : this.#untilFailure(waiter.max);
+      : this.#failures.first! - this.#taken;
     if (
       count < waiter.max && count === available && !waiter.expired &&
       !this.#ended &&
@@ -380,54 +380,28 @@ export class Inbox<T extends string | Uint8Array> {
     return true;
   }
 
-  /** How many messages stand before the first error; no more than `max` are looked at. */
-  #untilFailure(max: number): number {
-    const end = Math.min(this.#items.length, this.#head + max);
-    let index = this.#head;
-    while (index < end && !(this.#items[index] instanceof Failure)) index++;
-    return index - this.#head;
-  }
-
   #shift(): T | Failure {
-    const item = this.#items[this.#head]!;
-    this.#items[this.#head++] = undefined!;
+    const item = this.#items.shift();
+    this.#taken++;
     this.#bytes -= sizeOf(item);
-    if (item instanceof Failure) this.#failures--;
-    this.#compact();
+    if (item instanceof Failure) this.#failures.shift();
+    if (this.#paused) this.#resume();
     return item;
   }
 
-  /** Takes messages, none of them a failure; the whole queue in one move. */
+  /** Takes messages, none of them a failure. */
   #shiftMany(count: number): T[] {
-    if (count === this.#length()) {
-      const all =
-        (this.#head === 0 ? this.#items : this.#items.slice(this.#head)) as T[];
-      this.#head = 0;
-      this.#items = [];
-      this.#bytes = 0;
-      this.#resume();
-      return all;
-    }
-    const taken = this.#items.slice(this.#head, this.#head + count) as T[];
-    this.#items.fill(undefined!, this.#head, this.#head + count);
-    this.#head += count;
-    for (const item of taken) this.#bytes -= sizeOf(item);
-    this.#compact();
-    return taken;
-  }
-
-  /** Gives spent places back, at a cost that each message shares once. */
-  #compact(): void {
-    if (this.#head >= COMPACT && this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+    const taken = this.#items.take(count) as T[];
+    this.#taken += count;
+    if (this.#items.length === 0) this.#bytes = 0;
+    else for (const item of taken) this.#bytes -= sizeOf(item);
     if (this.#paused) this.#resume();
+    return taken;
   }
 
   #resume(): void {
     if (!this.#paused) return;
-    const low = this.#length() <= this.#limit.messages / 4 &&
+    const low = this.#items.length <= this.#limit.messages / 4 &&
       this.#bytes <= this.#limit.bytes / 4;
     if (!low && !this.#collecting() && !this.#ended) return;
     this.#paused = false;
