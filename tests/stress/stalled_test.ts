@@ -4,7 +4,7 @@ import { moduleFlags, path } from "../fixtures/command.ts";
 import { delay } from "../fixtures/wait.ts";
 import { form, report } from "./_form.ts";
 
-const COUNT = form(2_000_000, 10_000_000);
+const COUNT = form(2_000_000, 5_000_000);
 
 Deno.test(`tap holds a feed of ${COUNT} messages in less than 200 MB while nobody receives, and loses none`, async () => {
   await using server = await spawnServer("raw");
