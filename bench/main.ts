@@ -24,7 +24,7 @@ const args = parseArgs(Deno.args, {
 const { short, only = "" } = args;
 const rounds = short ? 1 : Number(args.rounds ?? 7);
 
-const here = (name: string) => new URL(name, import.meta.url);
+const here = (name: string) => `${import.meta.dirname}/${name}`;
 const flags = args["import-map"] ? [`--import-map=${args["import-map"]}`] : [];
 const deno = Deno.execPath();
 const peers = await findPeers(flags);
@@ -35,7 +35,7 @@ function prepare(run: Run, url: string): (() => Promise<number[]>) | null {
   if ("task" in run) {
     const job: Job = { ...run, count, url };
     const options = ["--unstable-net", "--v8-flags=--expose-gc", ...flags];
-    const file = here("client.ts").pathname;
+    const file = here("client.ts");
     return () =>
       ask(deno, { args: ["run", "-A", ...options, file, JSON.stringify(job)] });
   }
@@ -136,7 +136,7 @@ function quantile(values: number[], q: number): number {
 }
 
 const sender = new Deno.Command(deno, {
-  args: ["run", "-A", ...flags, here("sender.ts").pathname],
+  args: ["run", "-A", ...flags, here("sender.ts")],
   stdout: "piped",
 }).spawn();
 const results: Result[] = [];
@@ -151,9 +151,14 @@ try {
     console.error(
       `${index + 1} of ${chosen.length}: ${row.what} / ${row.against}`,
     );
-    const result = await compare(row, url);
-    if (result === null) console.error("  not installed");
-    else results.push(result);
+    try {
+      const result = await compare(row, url);
+      if (result === null) console.error("  not installed");
+      else results.push(result);
+    } catch (error) {
+      console.error(`  ${(error as Error).message}`);
+      Deno.exitCode = 1;
+    }
   }
 } finally {
   sender.kill();

@@ -12,7 +12,7 @@ export interface Command {
   version: string;
 }
 
-const here = (name: string) => new URL(`peers/${name}`, import.meta.url);
+const here = (name: string) => `${import.meta.dirname}/${name}`;
 
 /** Runs a program and gives its output, `null` if it is missing or fails. */
 async function output(path: string, args: string[]): Promise<string | null> {
@@ -45,23 +45,27 @@ export async function findPeers(
       "run",
       "-A",
       ...flags,
-      new URL("../cli.ts", import.meta.url).pathname,
-      "-q",
-      "--capture",
-      "none",
+      here("../cli.ts"),
+      "--quiet",
+      "--capture=none",
+      "--max-buffer=1G", // a busy disk must not end the run
     ],
     version: "",
   });
 
   // Deno has the package in its cache, where Node can read it too.
-  const info = await output(deno, ["info", "--json", ...flags, "npm:ws"]);
+  const info = await output(deno, [
+    "info",
+    "--json",
+    import.meta.resolve("ws"),
+  ]);
   const ws = info === null
     ? undefined
     : Object.values<{ version: string; localPath: string }>(
       JSON.parse(info).npmPackages,
     )[0];
   if (ws !== undefined) {
-    const path = here("ws.mjs").pathname;
+    const path = here("peers/ws.mjs");
     const version = `ws ${ws.version}`;
     peers.set("ws in Deno", {
       path: deno,
@@ -93,7 +97,7 @@ export async function findPeers(
   if (python !== null) {
     peers.set("Python websockets", {
       path: "python3",
-      args: [here("python_websockets.py").pathname],
+      args: [here("peers/python_websockets.py")],
       version: `websockets ${python.trim()}`,
     });
   }
@@ -110,7 +114,7 @@ export async function findPeers(
   if (websocat !== null) {
     peers.set("websocat", {
       path: "websocat",
-      args: ["--unidirectional"],
+      args: ["--unidirectional-reverse"],
       version: websocat.trim(),
     });
   }
