@@ -1215,6 +1215,28 @@ each(
   },
 );
 
+each("the body of a refusal is decompressed", async (capture) => {
+  const text = "no such feed\n".repeat(1000);
+  const stream = new Blob([text]).stream()
+    .pipeThrough(new CompressionStream("gzip"));
+  const gzip = await new Response(stream).bytes();
+  for (const [body, start] of [[gzip, text], [gzip.slice(0, -20), "no such"]]) {
+    await using server = rawServer(async (peer) => {
+      await peer.readHead();
+      await peer.write(
+        "HTTP/1.1 404 Not Found\r\nContent-Encoding: gzip\r\n" +
+          `Content-Length: ${body!.length}\r\n\r\n`,
+      );
+      await peer.write(body!);
+      await peer.waitForEnd();
+    });
+    const { response } = await refused(server.url, { capture });
+    const got = await response!.text();
+    if (start === text) assertEquals(got, text);
+    else assert(got === "" || got.startsWith("no such"), got);
+  }
+});
+
 each(
   "onRequest is told what each request says before it is sent",
   async (capture) => {

@@ -4,11 +4,30 @@ import type { Scope } from "./scope.ts";
 const MAX_BODY = 64 * 1024;
 const MAX_BODY_TIME = 5_000;
 
+/**
+ * The first 64 KiB of a body, or what comes of them in 5 seconds. One that is
+ * compressed, though it was asked for as it is, is decompressed; `fetch` does
+ * that in some versions of Deno, and then it is not compressed any more.
+ */
+export async function readBody(
+  body: ReadableStream<Uint8Array> | null,
+  headers: Headers,
+  scope: Scope,
+): Promise<Uint8Array> {
+  const start = await readStart(body, scope);
+  const encoding = headers.get("content-encoding")?.trim().toLowerCase();
+  const isGzip = encoding === "gzip" && start[0] === 0x1f && start[1] === 0x8b;
+  if (!isGzip) return start;
+  const stream = new Blob([start]).stream()
+    .pipeThrough(new DecompressionStream("gzip"));
+  return await readStart(stream, scope);
+}
+
 /** The first 64 KiB of a body, or what comes of them in 5 seconds. */
 export async function readStart(
   body: ReadableStream<Uint8Array> | null,
   { signal, caller }: Scope,
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const start = new Uint8Array(MAX_BODY);
   if (body === null) return start.subarray(0, 0);
   let length = 0;

@@ -130,7 +130,7 @@ export class HeadReader {
     }
   }
 
-  /** The body that follows a head (RFC 9112 section 6.3), with its encodings undone. */
+  /** The body that follows a head (RFC 9112 section 6.3), its transfer coding undone. */
   body({ status, headers }: ResponseHead): ReadableStream<Uint8Array> | null {
     if (status === 204 || status === 304) return null;
     const length = headers.get("content-length");
@@ -142,11 +142,7 @@ export class HeadReader {
       : length !== null && /^\d+$/.test(length)
       ? limit(this.#raw(), Number(length))
       : this.#raw();
-    const stream = ReadableStream.from(content);
-    const encoding = headers.get("content-encoding")?.trim().toLowerCase();
-    return encoding === "gzip" || encoding === "deflate"
-      ? stream.pipeThrough(new DecompressionStream(encoding) as TransformStream)
-      : stream;
+    return ReadableStream.from(content);
   }
 }
 

@@ -16,7 +16,7 @@ import {
   verifyUpgrade,
 } from "../handshake.ts";
 import { HandshakeResponse } from "../response.ts";
-import { readStart } from "./body.ts";
+import { readBody } from "./body.ts";
 import type { Attach } from "../line.ts";
 import { createClient, type Scope } from "./scope.ts";
 import { openDirect } from "./socket.ts";
@@ -122,7 +122,7 @@ async function preflight(
       ? redirectLocation(answer.status, answer.headers)
       : null;
     if (location !== null) return { location, response: response() };
-    const body = await readStart(answer.body, scope);
+    const body = await readBody(answer.body, answer.headers, scope);
     throw refusal(target, response(body));
   } finally {
     release.abort();

@@ -14,7 +14,7 @@ import {
 } from "../handshake.ts";
 import { HandshakeError } from "../errors.ts";
 import { HandshakeResponse } from "../response.ts";
-import { readStart } from "./body.ts";
+import { readBody } from "./body.ts";
 import {
   encodeHead,
   HeadReader,
@@ -270,7 +270,8 @@ async function shakeHands(
   }
   const location = scope.follow ? redirectLocation(status, head.headers) : null;
   if (location !== null) return { location, response: response() };
-  throw refusal(target, response(await readStart(reader.body(head), scope)));
+  const body = await readBody(reader.body(head), head.headers, scope);
+  throw refusal(target, response(body));
 }
 
 /**
