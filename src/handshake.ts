@@ -1,5 +1,6 @@
 import { HandshakeError, printable } from "./errors.ts";
 import type { HandshakeResponse } from "./response.ts";
+import { sha1 } from "./sha1.ts";
 
 /** What is asked of which server: everything that a handshake request says. */
 export interface Target {
@@ -98,10 +99,11 @@ function parseUrl(input: string | URL): URL {
   return url;
 }
 
+/** Takes the credentials out of a URL that is ours. */
 function withoutCredentials(url: URL): URL {
-  const copy = new URL(url);
-  copy.username = copy.password = "";
-  return copy;
+  if (url.username !== "") url.username = "";
+  if (url.password !== "") url.password = "";
+  return url;
 }
 
 function basic(username: string, password: string): string {
@@ -225,12 +227,9 @@ export function createKey(): string {
 }
 
 /** The `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2). */
-export async function acceptFor(key: string): Promise<string> {
-  const text = new TextEncoder().encode(
-    key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11",
-  );
-  const digest = await crypto.subtle.digest("SHA-1", text);
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+export function acceptFor(key: string): string {
+  const text = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  return btoa(String.fromCharCode(...sha1(new TextEncoder().encode(text))));
 }
 
 /** The header fields of a handshake request (RFC 6455 section 4.1), but for `Host`. */
@@ -285,12 +284,12 @@ function lists(value: string | null, token: string): boolean {
  * Throws a {@linkcode HandshakeError} that names the rule of RFC 6455 section
  * 4.1 which a 101 response breaks.
  *
- * @param expected What {@linkcode acceptFor} gives for the key that was sent.
+ * @param key The `Sec-WebSocket-Key` that was sent.
  */
 export function verifyUpgrade(
   target: Target,
   response: HandshakeResponse,
-  expected: string,
+  key: string,
 ): void {
   const { headers } = response;
   const upgrade = headers.get("upgrade");
@@ -301,7 +300,7 @@ export function verifyUpgrade(
     ? `its Connection header is ${
       shown(headers.get("connection"))
     } and does not list "upgrade"`
-    : accept?.trim() !== expected
+    : accept?.trim() !== acceptFor(key)
     ? `its Sec-WebSocket-Accept header is ${
       shown(accept)
     } and does not answer the key`

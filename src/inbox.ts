@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import { after } from "./duration.ts";
 import { Queue } from "./queue.ts";
 
@@ -310,7 +309,7 @@ export class Inbox<T extends string | Uint8Array> {
     if (this.#first !== waiter || this.#yielding) return;
     if (++this.#streak >= STREAK) {
       this.#yielding = true;
-      setImmediate(() => {
+      nextTurn(() => {
         this.#yielding = false;
         this.#streak = 0;
         this.#serve();
@@ -411,4 +410,13 @@ export class Inbox<T extends string | Uint8Array> {
 
 function timedOut(): DOMException {
   return new DOMException("No message arrived in time", "TimeoutError");
+}
+
+/**
+ * Calls back once the event loop has gone round. What it takes is loaded only
+ * here: that costs as much as to load all of this module.
+ */
+async function nextTurn(callback: () => void): Promise<void> {
+  const { setImmediate } = await import("node:timers");
+  setImmediate(callback);
 }

@@ -21,7 +21,9 @@ export interface ResponseHead {
 
 /** Encodes text whose characters are bytes, as header values are. */
 export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 function decodeLatin1(bytes: Uint8Array): string {

@@ -2,7 +2,7 @@ import type { Redirect, Target } from "../handshake.ts";
 import { HandshakeResponse } from "../response.ts";
 import { explain } from "./preflight.ts";
 import type { Attach } from "../line.ts";
-import type { Scope } from "./scope.ts";
+import { createClient, needsClient, type Scope } from "./scope.ts";
 import { openDirect } from "./socket.ts";
 
 /**
@@ -15,9 +15,11 @@ export async function captureNone(
   attach: Attach,
 ): Promise<HandshakeResponse | Redirect> {
   const headers = new Headers();
+  using client = needsClient(target, scope) ? createClient(scope) : undefined;
   const failure = await openDirect(
     target,
     scope,
+    client,
     (socket) => {
       if (socket.protocol !== "") {
         headers.set("sec-websocket-protocol", socket.protocol);

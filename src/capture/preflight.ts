@@ -1,7 +1,6 @@
 import { sleep } from "../duration.ts";
 import { HandshakeError, printable } from "../errors.ts";
 import {
-  acceptFor,
   createKey,
   describeRequest,
   handshakeError,
@@ -36,12 +35,13 @@ export async function capturePreflight(
   scope: Scope,
   attach: Attach,
 ): Promise<HandshakeResponse | Redirect> {
-  const answer = await preflight(target, scope);
+  using client = createClient(scope);
+  const answer = await preflight(target, scope, client);
   if (!(answer instanceof HandshakeResponse)) return answer;
-  let failure = await openDirect(target, scope, attach);
+  let failure = await openDirect(target, scope, client, attach);
   if (failure === null) return answer;
   await sleep(RETRY_DELAY, scope.signal);
-  failure = await openDirect(target, scope, attach);
+  failure = await openDirect(target, scope, client, attach);
   if (failure === null) return answer;
   return await explain(target, scope, failure);
 }
@@ -59,9 +59,10 @@ export async function explain(
   failure: string,
 ): Promise<Redirect> {
   const words = target.url.protocol === "ws:" ? ` (${failure})` : "";
+  using client = createClient(scope);
   let answer;
   try {
-    answer = await preflight(target, scope);
+    answer = await preflight(target, scope, client);
   } catch (error) {
     if (!(error instanceof HandshakeError) || !isBlockedPort(error.cause)) {
       throw error;
@@ -86,10 +87,9 @@ export async function explain(
 async function preflight(
   target: Target,
   scope: Scope,
+  client: Deno.HttpClient,
 ): Promise<HandshakeResponse | Redirect> {
-  const client = createClient(scope);
   const key = createKey();
-  const expected = acceptFor(key);
   const release = new AbortController();
   try {
     const headers = preflightHeaders(target, key);
@@ -114,7 +114,7 @@ async function preflight(
       });
     if (answer.status === 101) {
       release.abort(); // before anything else: the socket follows at once
-      verifyUpgrade(target, response(), await expected);
+      verifyUpgrade(target, response(), key);
       refuseForNativeSocket(target, response());
       return response();
     }
@@ -126,8 +126,6 @@ async function preflight(
     throw refusal(target, response(body));
   } finally {
     release.abort();
-    client.close();
-    await expected; // so that nothing is left running
   }
 }
 

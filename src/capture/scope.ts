@@ -55,12 +55,8 @@ export function createClient({ http }: Scope): Deno.HttpClient {
   }
 }
 
-/** The client for the socket itself; over plain TCP the default one will do. */
-export function socketClient(
-  { url }: Target,
-  scope: Scope,
-): Deno.HttpClient | undefined {
-  const plain = url.protocol === "ws:" &&
-    Object.values(scope.http).every((value) => value === undefined);
-  return plain ? undefined : createClient(scope);
+/** Whether the native socket needs a client; over plain TCP the default one will do. */
+export function needsClient({ url }: Target, { http }: Scope): boolean {
+  return url.protocol === "wss:" ||
+    Object.values(http).some((value) => value !== undefined);
 }

@@ -7,24 +7,30 @@ import {
   type Target,
 } from "../handshake.ts";
 import type { Attach } from "../line.ts";
-import { type Scope, socketClient } from "./scope.ts";
+import { needsClient, type Scope } from "./scope.ts";
 
-/** Opens the native socket to the server itself; otherwise as {@linkcode openSocket}. */
-export async function openDirect(
+/**
+ * Opens the native socket to the server itself; otherwise as {@linkcode openSocket}.
+ *
+ * @param client Only used where the default client will not do.
+ */
+export function openDirect(
   target: Target,
   scope: Scope,
+  client: Deno.HttpClient | undefined,
   attach: Attach,
 ): Promise<string | null> {
   scope.onRequest?.(describeRequest("socket", target, socketHeaders(target)));
-  const client = socketClient(target, scope);
-  return await openSocket(target, client, scope.signal, attach);
+  const used = needsClient(target, scope) ? client : undefined;
+  return openSocket(target, used, scope.signal, attach);
 }
 
 /**
  * Opens Deno's native socket and hands it over in the very event that opened
  * it, before it can dispatch a message.
  *
- * @param client What it is opened with, if not the default; it is closed here.
+ * @param client What it is opened with, if not the default. It may be closed as
+ * soon as this has returned.
  * @returns `null` when it opened, else the native socket's own words for why not.
  * @throws {HandshakeError} If the server chose what was not offered.
  * @throws The signal's reason, when it aborts first.
@@ -36,7 +42,6 @@ export function openSocket(
   attach: Attach,
 ): Promise<string | null> {
   return new Promise((resolve, reject) => {
-    using _ = client; // the socket keeps what it needs of it
     signal.throwIfAborted();
     const socket = new WebSocket(target.url, {
       protocols: [...target.protocols],

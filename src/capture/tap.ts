@@ -39,8 +39,8 @@ const MAX_BUFFER = 1024 * 1024;
  * connection of its own, and puts the native socket on top of it, by way of a
  * one-shot listener on loopback that copies bytes both ways.
  *
- * The native socket dials the listener while the server is being asked; it gets
- * its answer only once the server's has been verified.
+ * The native socket dials the listener while the server makes up its answer,
+ * and gets its own once that has been verified.
  */
 export async function captureTap(
   target: Target,
@@ -50,31 +50,38 @@ export async function captureTap(
   refuseProxy(target, scope);
   const listener = listen();
   const dialling = dial(target, scope);
+  // What can be made ready is, while the server is being dialled.
+  const request = prepare(target);
   const proof = crypto.randomUUID();
   const admission = admit(listener, proof);
   let server: Deno.Conn | undefined;
   let line: TapLine | undefined;
-  const opening = openLoopback(
-    listener.addr.port,
-    proof,
-    scope.signal,
-    (socket) => attach(socket, line),
-  );
-  opening.catch(() => {}); // it is awaited only once the server has answered
+  let opening: Promise<string | null> | undefined;
   let failure: string | null = "it was never answered";
   const abort = () => server && close(server);
   scope.signal.addEventListener("abort", abort);
   try {
+    using client = loopbackClient(listener);
     server = await dialling;
     const reader = new HeadReader(server);
-    const answer = await shakeHands(target, scope, server, reader);
+    const answering = shakeHands(target, request, scope, server, reader);
+    answering.catch(() => {}); // seen when it is awaited, as is this:
+    opening = openLoopback(
+      listener,
+      client,
+      proof,
+      scope.signal,
+      (socket) => attach(socket, line),
+    );
+    opening.catch(() => {});
+    const answer = await answering;
     if (!(answer instanceof HandshakeResponse)) return answer;
 
     const admitted = await Promise.race([admission, opening]);
     if (admitted !== null && typeof admitted === "object") {
       const protocol = answer.headers.get("sec-websocket-protocol") ?? "";
       line = new TapLine(server, admitted.conn, protocol);
-      await writeAll(admitted.conn, await upgradeFor(admitted.key));
+      await writeAll(admitted.conn, upgradeFor(admitted.key));
       line.start(reader.takeRest());
     }
     failure = await opening;
@@ -89,12 +96,12 @@ export async function captureTap(
     throw error;
   } finally {
     scope.signal.removeEventListener("abort", abort);
-    close(listener);
-    const admitted = await admission;
     if (failure !== null) {
-      if (server) close(server);
+      close(listener);
+      await dialling.then(close, () => {});
+      const admitted = await admission;
       if (admitted) close(admitted.conn);
-      await opening.catch(() => {}); // it gets no answer any more, and ends
+      await opening?.catch(() => {}); // it gets no answer any more, and ends
     }
   }
 }
@@ -212,25 +219,36 @@ function abortable<T extends Deno.Conn>(
   });
 }
 
+/** A handshake request before it is sent. */
+interface Prepared {
+  readonly key: string;
+  readonly headers: Headers;
+  readonly head: Uint8Array;
+}
+
+function prepare(target: Target): Prepared {
+  const { url } = target;
+  const key = createKey();
+  const headers = requestHeaders(target, key);
+  const head = encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
+    ["host", url.host],
+    ...headers,
+  ]);
+  return { key, headers, head };
+}
+
 /** Sends the handshake request, and takes the answer to it. */
 async function shakeHands(
   target: Target,
+  request: Prepared,
   scope: Scope,
   server: Deno.Conn,
   reader: HeadReader,
 ): Promise<HandshakeResponse | Redirect> {
-  const { url } = target;
-  const key = createKey();
-  const headers = requestHeaders(target, key);
-  scope.onRequest?.(describeRequest("tap", target, headers));
-  const request = encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
-    ["host", url.host],
-    ...headers,
-  ]);
-  const expected = acceptFor(key);
+  scope.onRequest?.(describeRequest("tap", target, request.headers));
   let head: ResponseHead;
   try {
-    await writeAll(server, request);
+    await writeAll(server, request.head);
     head = await reader.readResponse();
   } catch (error) {
     scope.signal.throwIfAborted();
@@ -239,8 +257,6 @@ async function shakeHands(
     }
     const reason = networkReason((error as Error).message);
     throw handshakeError(target, reason, { cause: new TypeError(reason) });
-  } finally {
-    await expected; // so that nothing is left running
   }
 
   const { status } = head;
@@ -250,7 +266,7 @@ async function shakeHands(
     : (await import("node:http")).STATUS_CODES[status] ?? "";
   const response = (body?: Uint8Array) =>
     new HandshakeResponse({
-      url: url.href,
+      url: target.url.href,
       status,
       statusText,
       headers: head.headers,
@@ -265,7 +281,7 @@ async function shakeHands(
         response(),
       );
     }
-    verifyUpgrade(target, response(), await expected);
+    verifyUpgrade(target, response(), request.key);
     return response();
   }
   const location = scope.follow ? redirectLocation(status, head.headers) : null;
@@ -275,33 +291,39 @@ async function shakeHands(
 }
 
 /**
- * Opens the native socket to the listener. Both its URL and its proxy lead
- * there: the environment can override either one.
+ * A client whose proxy is the listener, as its URL is the listener's too: the
+ * environment can override either one.
  */
+function loopbackClient({ addr }: Deno.TcpListener): Deno.HttpClient {
+  const { hostname, port } = addr;
+  return Deno.createHttpClient({
+    http2: false,
+    proxy: { transport: "tcp", hostname, port },
+  });
+}
+
+/** Opens the native socket to the listener. */
 function openLoopback(
-  port: number,
+  { addr }: Deno.TcpListener,
+  client: Deno.HttpClient,
   proof: string,
   signal: AbortSignal,
   attach: Attach,
 ): Promise<string | null> {
   const loopback: Target = {
-    url: new URL(`ws://127.0.0.1:${port}/`),
+    url: new URL(`ws://${addr.hostname}:${addr.port}/`),
     protocols: [],
     headers: new Headers({ [PROOF]: proof }),
   };
-  const client = Deno.createHttpClient({
-    http2: false,
-    proxy: { transport: "tcp", hostname: "127.0.0.1", port },
-  });
   return openSocket(loopback, client, signal, attach);
 }
 
 /** The answer that opens the native socket. */
-async function upgradeFor(key: string): Promise<Uint8Array> {
+function upgradeFor(key: string): Uint8Array {
   return encodeHead("HTTP/1.1 101 Switching Protocols", [
     ["upgrade", "websocket"],
     ["connection", "Upgrade"],
-    ["sec-websocket-accept", await acceptFor(key)],
+    ["sec-websocket-accept", acceptFor(key)],
   ]);
 }
 
@@ -367,6 +389,7 @@ class TapLine implements Line {
   readonly #settleEnded: () => void;
   readonly #guard = new FrameGuard();
   readonly #socketClosed = Promise.withResolvers<void>();
+  #isCut = false;
   /** Shut while the consumer is behind. */
   #gate: PromiseWithResolvers<void> | null = null;
 
@@ -410,6 +433,8 @@ class TapLine implements Line {
   }
 
   cut(): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
     this.resume();
     this.#socketClosed.resolve();
     close(this.#server);
