@@ -284,12 +284,12 @@ function lists(value: string | null, token: string): boolean {
  * Throws a {@linkcode HandshakeError} that names the rule of RFC 6455 section
  * 4.1 which a 101 response breaks.
  *
- * @param key The `Sec-WebSocket-Key` that was sent.
+ * @param expected What {@linkcode acceptFor} gives for the key that was sent.
  */
 export function verifyUpgrade(
   target: Target,
   response: HandshakeResponse,
-  key: string,
+  expected: string,
 ): void {
   const { headers } = response;
   const upgrade = headers.get("upgrade");
@@ -300,7 +300,7 @@ export function verifyUpgrade(
     ? `its Connection header is ${
       shown(headers.get("connection"))
     } and does not list "upgrade"`
-    : accept?.trim() !== acceptFor(key)
+    : accept?.trim() !== expected
     ? `its Sec-WebSocket-Accept header is ${
       shown(accept)
     } and does not answer the key`

@@ -283,7 +283,7 @@ for (const [what, headers] of Object.entries(ACCEPTED)) {
     verifyUpgrade(
       parseTarget("ws://a.invalid/", ["a", "b"]),
       createResponse(101, "Switching Protocols", { ...VALID, ...headers }),
-      KEY,
+      ACCEPT,
     );
   });
 }
@@ -346,7 +346,7 @@ for (const [what, headers, message] of INVALID) {
         verifyUpgrade(
           parseTarget("ws://a.invalid/x?secret", ["a", "b"]),
           response,
-          KEY,
+          ACCEPT,
         ),
       HandshakeError,
       message,

@@ -1,6 +1,7 @@
 import { sleep } from "../duration.ts";
 import { HandshakeError, printable } from "../errors.ts";
 import {
+  acceptFor,
   createKey,
   describeRequest,
   handshakeError,
@@ -94,12 +95,14 @@ async function preflight(
   try {
     const headers = preflightHeaders(target, key);
     scope.onRequest?.(describeRequest("preflight", target, headers));
-    const answer = await fetch(httpUrl(target.url), {
+    const answering = fetch(httpUrl(target.url), {
       headers,
       redirect: "manual",
       client,
       signal: AbortSignal.any([scope.signal, release.signal]),
-    }).catch((error) => {
+    });
+    const expected = acceptFor(key); // while the server makes up its answer
+    const answer = await answering.catch((error) => {
       scope.signal.throwIfAborted();
       throw networkError(target, error);
     });
@@ -114,7 +117,7 @@ async function preflight(
       });
     if (answer.status === 101) {
       release.abort(); // before anything else: the socket follows at once
-      verifyUpgrade(target, response(), key);
+      verifyUpgrade(target, response(), expected);
       refuseForNativeSocket(target, response());
       return response();
     }

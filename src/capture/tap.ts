@@ -32,7 +32,7 @@ const PROOF = "x-wstap-proof";
 
 /** How much one read may bring, in bytes: little until the feed fills it. */
 const MIN_BUFFER = 16 * 1024;
-const MAX_BUFFER = 1024 * 1024;
+const MAX_BUFFER = 512 * 1024;
 
 /**
  * Captures the response of the connection itself: makes the handshake over a
@@ -281,7 +281,7 @@ async function shakeHands(
         response(),
       );
     }
-    verifyUpgrade(target, response(), request.key);
+    verifyUpgrade(target, response(), acceptFor(request.key));
     return response();
   }
   const location = scope.follow ? redirectLocation(status, head.headers) : null;
