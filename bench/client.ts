@@ -190,6 +190,24 @@ const CONNECT: Record<string, Connect> = {
     await connection.recv();
     return () => connection.close();
   },
+  /** What a pre-flight cannot do without: `fetch` over a client of its own, then the socket. */
+  fetch: async (url) => {
+    const client = Deno.createHttpClient({ http2: false });
+    const release = new AbortController();
+    await fetch(url.replace(/^ws/, "http"), {
+      headers: {
+        Connection: "Upgrade",
+        Upgrade: "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": btoa("0123456789abcdef"),
+      },
+      client,
+      signal: release.signal,
+    });
+    release.abort();
+    client.close();
+    return await CONNECT.native!(url, undefined);
+  },
   native: async (url) => {
     const socket = new WebSocket(url);
     await new Promise((resolve) => socket.onmessage = resolve);

@@ -3,7 +3,7 @@
  * prints a table of ratios, and writes `results.json` and `results.svg`.
  *
  * ```sh
- * deno task bench                  # everything, about ten minutes
+ * deno task bench                  # everything, about a quarter of an hour
  * deno task bench --only=Echo      # the rows that mention it; writes nothing
  * deno task bench --short          # seconds: proves that it works; writes nothing
  * ```
@@ -23,6 +23,9 @@ const args = parseArgs(Deno.args, {
 });
 const { short, only = "" } = args;
 const rounds = short ? 1 : Number(args.rounds ?? 7);
+
+/** How long one measurement may take, in milliseconds. */
+const LIMIT = 120_000;
 
 const here = (name: string) => `${import.meta.dirname}/${name}`;
 const flags = args["import-map"] ? [`--import-map=${args["import-map"]}`] : [];
@@ -60,6 +63,7 @@ async function ask(path: string, options: Deno.CommandOptions) {
   const { success, stdout } = await new Deno.Command(path, {
     ...options,
     stderr: "inherit",
+    signal: AbortSignal.timeout(LIMIT),
   }).output();
   if (!success) throw new Error(`Failed: ${path} ${options.args?.join(" ")}`);
   return JSON.parse(new TextDecoder().decode(stdout)) as number[];
@@ -73,6 +77,7 @@ async function timeToFirst(path: string, options: Deno.CommandOptions) {
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
+    signal: AbortSignal.timeout(LIMIT),
   }).spawn();
   const { done } = await program.stdout.getReader().read();
   if (done) throw new Error(`Failed: ${path} ${options.args?.join(" ")}`);
@@ -88,6 +93,7 @@ async function timeToEnd(path: string, options: Deno.CommandOptions) {
       ...options,
       args: ["-c", 'exec "$@" > "$0"', file, path, ...options.args ?? []],
       stderr: "inherit",
+      signal: AbortSignal.timeout(LIMIT),
     }).output();
     const time = performance.now() - start;
     if (!success) throw new Error(`Failed: ${path} ${options.args?.join(" ")}`);

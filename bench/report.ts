@@ -22,9 +22,17 @@ export function describeMachine(peers: { version: string }[]): string {
   return [
     `${first?.model.trim()}, ${cpus().length} cores`,
     `${Deno.build.os} ${Deno.osRelease()}`,
+    ...congestionControl(),
     `Deno ${Deno.version.deno}`,
     ...new Set(peers.map(({ version }) => version).filter(Boolean)),
   ].join("; ");
+}
+
+/** How TCP is paced, even on loopback: with BBR, bytes take longer than with CUBIC. */
+function congestionControl(): string[] {
+  if (Deno.build.os !== "linux") return [];
+  const path = "/proc/sys/net/ipv4/tcp_congestion_control";
+  return [`TCP ${Deno.readTextFileSync(path).trim()}`];
 }
 
 /** A limit and whether it is kept, `""` where there is none. */
