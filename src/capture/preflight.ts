@@ -117,9 +117,10 @@ async function preflight(
       });
     if (answer.status === 101) {
       release.abort(); // before anything else: the socket follows at once
-      verifyUpgrade(target, response(), expected);
-      refuseForNativeSocket(target, response());
-      return response();
+      const accepted = response();
+      verifyUpgrade(target, accepted, expected);
+      refuseForNativeSocket(target, accepted);
+      return accepted;
     }
     const location = scope.follow
       ? redirectLocation(answer.status, answer.headers)
@@ -133,11 +134,15 @@ async function preflight(
 }
 
 /** The header fields with what `fetch` would add by itself, so that they are known. */
-function preflightHeaders(target: Target, key: string): Headers {
-  const headers = requestHeaders(target, key);
-  if (!headers.has("accept")) headers.set("accept", "*/*");
-  if (!headers.has("accept-language")) headers.set("accept-language", "*");
-  return headers;
+function preflightHeaders(
+  target: Target,
+  key: string,
+): Record<string, string> {
+  return {
+    "accept": "*/*",
+    "accept-language": "*",
+    ...requestHeaders(target, key),
+  };
 }
 
 /** The native socket compares the whole header, where RFC 6455 asks for a token in it. */

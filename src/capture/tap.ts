@@ -222,7 +222,7 @@ function abortable<T extends Deno.Conn>(
 /** A handshake request before it is sent. */
 interface Prepared {
   readonly key: string;
-  readonly headers: Headers;
+  readonly headers: Record<string, string>;
   readonly head: Uint8Array;
 }
 
@@ -232,7 +232,7 @@ function prepare(target: Target): Prepared {
   const headers = requestHeaders(target, key);
   const head = encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
     ["host", url.host],
-    ...headers,
+    ...Object.entries(headers),
   ]);
   return { key, headers, head };
 }
