@@ -14,6 +14,7 @@ import {
   kindOf,
   parseTarget,
   redirected,
+  type Target,
 } from "./handshake.ts";
 import type { Limit } from "./inbox.ts";
 import { HandshakeResponse } from "./response.ts";
@@ -200,7 +201,7 @@ export function connectWebSocket(
     response: HandshakeResponse,
   ]
 >;
-export async function connectWebSocket(
+export function connectWebSocket(
   url: string | URL,
   options: ConnectOptions = {},
 ): Promise<
@@ -209,7 +210,7 @@ export async function connectWebSocket(
     response: HandshakeResponse,
   ]
 > {
-  return await open(url, options, false);
+  return open(url, options, false);
 }
 
 /** Connects; `quietLoss` is for `connections()`, whose outer loop answers a loss. */
@@ -224,13 +225,21 @@ export async function open(
   ]
 > {
   const settings = parseOptions(options);
-  let target = parseTarget(url, options.protocols, options.headers);
+  const target = parseTarget(url, options.protocols, options.headers);
   const { signal: caller, handshakeTimeout } = settings;
   caller?.throwIfAborted();
 
   const stop = new AbortController();
   const abort = () => stop.abort(caller?.reason);
   caller?.addEventListener("abort", abort);
+  const connecting = follow(target, settings, quietLoss, {
+    http: settings.http,
+    follow: settings.redirect === "follow",
+    signal: stop.signal,
+    caller,
+    onRequest: settings.onRequest,
+  });
+  // From here on it waits for the network: time enough to set a timer.
   const cancel = after(handshakeTimeout, () => {
     stop.abort(
       new DOMException(
@@ -239,42 +248,45 @@ export async function open(
       ),
     );
   });
-  const scope: Scope = {
-    http: settings.http,
-    follow: settings.redirect === "follow",
-    signal: stop.signal,
-    caller,
-    onRequest: settings.onRequest,
-  };
   try {
-    for (let hops = 0;; hops++) {
-      let connection: WebSocketConnection<string | Uint8Array> | undefined;
-      const answer = await CAPTURES[settings.capture](
-        target,
-        scope,
-        (socket, line) => {
-          connection = createConnection({
-            ...settings,
-            socket,
-            line,
-            url: target.url.href,
-            quietLoss,
-          });
-        },
-      );
-      if (answer instanceof HandshakeResponse) return [connection!, answer];
-      if (hops === MAX_REDIRECTS) {
-        throw handshakeError(
-          target,
-          `it redirects more than ${MAX_REDIRECTS} times`,
-          answer,
-        );
-      }
-      target = redirected(target, answer);
-    }
+    return await connecting;
   } finally {
     cancel();
     caller?.removeEventListener("abort", abort);
+  }
+}
+
+/** Connects to where the redirects lead, if they are to be followed. */
+async function follow(
+  target: Target,
+  settings: ReturnType<typeof parseOptions>,
+  quietLoss: boolean,
+  scope: Scope,
+): Promise<[WebSocketConnection<string | Uint8Array>, HandshakeResponse]> {
+  for (let hops = 0;; hops++) {
+    let connection: WebSocketConnection<string | Uint8Array> | undefined;
+    const answer = await CAPTURES[settings.capture](
+      target,
+      scope,
+      (socket, line) => {
+        connection = createConnection({
+          ...settings,
+          socket,
+          line,
+          url: target.url.href,
+          quietLoss,
+        });
+      },
+    );
+    if (answer instanceof HandshakeResponse) return [connection!, answer];
+    if (hops === MAX_REDIRECTS) {
+      throw handshakeError(
+        target,
+        `it redirects more than ${MAX_REDIRECTS} times`,
+        answer,
+      );
+    }
+    target = redirected(target, answer);
   }
 }
 
@@ -290,8 +302,8 @@ export function parseOptions(options: ConnectOptions) {
     redirect: oneOf("redirect", options.redirect, ["error", "follow"]),
     binary: oneOf("binary", options.binary, ["text", "bytes"]),
     overflow: oneOf("overflow", options.overflow, ["error", "drop-oldest"]),
-    handshakeTimeout: parseDuration(options.handshakeTimeout ?? "30s"),
-    closeTimeout: parseDuration(options.closeTimeout ?? "5s"),
+    handshakeTimeout: parseTimeout(options.handshakeTimeout, 30_000),
+    closeTimeout: parseTimeout(options.closeTimeout, 5_000),
     idleTimeout: options.idleTimeout === undefined
       ? undefined
       : parseDuration(options.idleTimeout),
@@ -300,6 +312,14 @@ export function parseOptions(options: ConnectOptions) {
     http: parseHttp(options.http),
     onRequest: parseCallback("onRequest", options.onRequest),
   };
+}
+
+/** @param byDefault Milliseconds. */
+function parseTimeout(
+  value: DurationLike | undefined,
+  byDefault: number,
+): number {
+  return value === undefined ? byDefault : parseDuration(value);
 }
 
 function parseCallback<T>(name: string, value: T | undefined): T | undefined {
@@ -331,19 +351,22 @@ function parseLimit(maxBuffer: ConnectOptions["maxBuffer"] = {}): Limit {
     );
   }
   const { messages = Infinity, bytes = MAX_BUFFER_BYTES } = maxBuffer;
-  for (const [name, value] of Object.entries({ messages, bytes })) {
-    if (typeof value !== "number") {
-      throw new TypeError(
-        `Invalid maxBuffer.${name}: expected a number, got ${kindOf(value)}`,
-      );
-    }
-    if (value !== Infinity && !(Number.isInteger(value) && value >= 1)) {
-      throw new RangeError(
-        `Invalid maxBuffer.${name}: expected a whole number from 1 or Infinity, got ${value}`,
-      );
-    }
-  }
+  checkLimit("messages", messages);
+  checkLimit("bytes", bytes);
   return { messages, bytes };
+}
+
+function checkLimit(name: keyof Limit, value: number): void {
+  if (typeof value !== "number") {
+    throw new TypeError(
+      `Invalid maxBuffer.${name}: expected a number, got ${kindOf(value)}`,
+    );
+  }
+  if (value !== Infinity && !(Number.isInteger(value) && value >= 1)) {
+    throw new RangeError(
+      `Invalid maxBuffer.${name}: expected a whole number from 1 or Infinity, got ${value}`,
+    );
+  }
 }
 
 function parseHttp(http: HttpOptions = {}): HttpOptions {

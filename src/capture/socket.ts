@@ -45,7 +45,7 @@ export function openSocket(
     signal.throwIfAborted();
     const socket = new WebSocket(target.url, {
       protocols: [...target.protocols],
-      headers: target.headers,
+      headers: Object.fromEntries(target.headers), // which it takes faster
       ...(client && { client }),
     });
     socket.binaryType = "arraybuffer";

@@ -61,11 +61,11 @@ export async function captureTap(
   const abort = () => server && close(server);
   scope.signal.addEventListener("abort", abort);
   try {
-    using client = loopbackClient(listener);
     server = await dialling;
     const reader = new HeadReader(server);
     const answering = shakeHands(target, request, scope, server, reader);
     answering.catch(() => {}); // seen when it is awaited, as is this:
+    using client = loopbackClient(listener);
     opening = openLoopback(
       listener,
       client,
@@ -138,13 +138,16 @@ function refuseProxy(target: Target, { http }: Scope): void {
 
 /** The environment variable that names a proxy for a URL, as far as it may be read. */
 function proxyVariable(url: URL): string | null {
+  const readAll = mayRead();
+  const read = (name: string) =>
+    readAll || mayRead(name) ? Deno.env.get(name) : undefined;
   const scheme = url.protocol === "wss:" ? "HTTPS_PROXY" : "HTTP_PROXY";
   const name = [scheme, scheme.toLowerCase(), "ALL_PROXY", "all_proxy"].find(
-    readVariable,
+    read,
   );
   if (name === undefined) return null;
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  const exempt = (readVariable("NO_PROXY") || readVariable("no_proxy") || "")
+  const exempt = (read("NO_PROXY") || read("no_proxy") || "")
     .split(",").map((entry) => entry.trim().toLowerCase()).filter((entry) =>
       entry !== ""
     );
@@ -155,9 +158,13 @@ function proxyVariable(url: URL): string | null {
   return exempt.some(matches) ? null : name;
 }
 
-function readVariable(name: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-  return state === "granted" ? Deno.env.get(name) : undefined;
+/** Whether a variable may be read without a prompt, or all of them. */
+function mayRead(variable?: string): boolean {
+  const { state, partial } = Deno.permissions.querySync({
+    name: "env",
+    variable,
+  });
+  return state === "granted" && !partial;
 }
 
 /** Connects to the server, over TLS for `wss:`. */
@@ -281,8 +288,9 @@ async function shakeHands(
         response(),
       );
     }
-    verifyUpgrade(target, response(), acceptFor(request.key));
-    return response();
+    const accepted = response();
+    verifyUpgrade(target, accepted, acceptFor(request.key));
+    return accepted;
   }
   const location = scope.follow ? redirectLocation(status, head.headers) : null;
   if (location !== null) return { location, response: response() };
@@ -333,13 +341,15 @@ function upgradeFor(key: string): Uint8Array {
  * @returns That connection and its key, or `null` if the listener was closed
  * before it came. The listener is closed in any case, and this never rejects.
  */
-async function admit(
+function admit(
   listener: Deno.TcpListener,
   proof: string,
 ): Promise<{ conn: Deno.TcpConn; key: string } | null> {
+  const { promise, resolve } = Promise.withResolvers<
+    { conn: Deno.TcpConn; key: string } | null
+  >();
   const strangers = new Set<Deno.TcpConn>();
   const checks: Promise<void>[] = [];
-  let admitted: { conn: Deno.TcpConn; key: string } | null = null;
   const check = async (conn: Deno.TcpConn) => {
     strangers.add(conn);
     try {
@@ -349,23 +359,27 @@ async function admit(
           ?.slice(name.length + 2);
       if (value(PROOF) !== proof) return close(conn);
       strangers.delete(conn);
-      admitted = { conn, key: value("sec-websocket-key") ?? "" };
+      resolve({ conn, key: value("sec-websocket-key") ?? "" });
       close(listener);
     } catch {
       close(conn); // it broke off
     }
   };
-  try {
-    while (true) {
-      const conn = await accept(listener);
-      if (conn !== null) checks.push(check(conn));
+  const acceptAll = async () => {
+    try {
+      while (true) {
+        const conn = await accept(listener);
+        if (conn !== null) checks.push(check(conn));
+      }
+    } catch {
+      close(listener); // it is closed already, or it cannot accept any more
+      for (const conn of strangers) close(conn);
     }
-  } catch {
-    close(listener); // it is closed already, or it cannot accept any more
-    for (const conn of strangers) close(conn);
-  }
-  await Promise.all(checks);
-  return admitted;
+    await Promise.all(checks);
+    resolve(null);
+  };
+  acceptAll();
+  return promise;
 }
 
 /** Accepts a connection; gives `null` for one that has broken off already. */
