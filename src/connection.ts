@@ -583,6 +583,7 @@ export class WebSocketConnection<T = string>
 
   /** Ends what can be received after a close frame; only the first end counts. */
   #endClosed(info: CloseInfo): void {
+    if (this.#inbox.ended) return; // an error less to make
     this.#inbox.end(null, new ConnectionClosedError("websocket closed", info));
   }
 

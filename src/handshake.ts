@@ -1,4 +1,5 @@
 import { HandshakeError, printable } from "./errors.ts";
+import { decodeLatin1 } from "./latin1.ts";
 import type { HandshakeResponse } from "./response.ts";
 import { sha1 } from "./sha1.ts";
 
@@ -110,7 +111,7 @@ function basic(username: string, password: string): string {
   const bytes = new TextEncoder().encode(
     `${decodePercent(username)}:${decodePercent(password)}`,
   );
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+  return `Basic ${base64(bytes)}`;
 }
 
 function decodePercent(text: string): string {
@@ -215,21 +216,23 @@ export function displayUrl(url: URL): string {
 }
 
 /** The same URL with the scheme that HTTP has for it. */
-export function httpUrl(url: URL): URL {
-  return new URL(url.href.replace(/^ws/, "http"));
+export function httpUrl(url: URL): string {
+  return url.href.replace(/^ws/, "http");
 }
 
 /** A fresh `Sec-WebSocket-Key`: 16 random bytes in base64. */
 export function createKey(): string {
-  return btoa(
-    String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))),
-  );
+  return base64(crypto.getRandomValues(new Uint8Array(16)));
 }
 
 /** The `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2). */
 export function acceptFor(key: string): string {
   const text = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  return btoa(String.fromCharCode(...sha1(new TextEncoder().encode(text))));
+  return base64(sha1(new TextEncoder().encode(text)));
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(decodeLatin1(bytes));
 }
 
 /**

@@ -138,6 +138,11 @@ export class Inbox<T extends string | Uint8Array> {
     return this.#dropped;
   }
 
+  /** Whether the stream has ended, even if something still waits. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** How the stream ended; `null` too as long as it has not. */
   get outcome(): Outcome {
     return this.#outcome;

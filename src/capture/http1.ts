@@ -5,6 +5,8 @@
  * @module
  */
 
+import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
+
 /** The most bytes that a response head may have, with the 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;
 
@@ -17,21 +19,6 @@ export interface ResponseHead {
   readonly version: string;
   readonly status: number;
   readonly headers: Headers;
-}
-
-/** Encodes text whose characters are bytes, as header values are. */
-export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
-}
-
-function decodeLatin1(bytes: Uint8Array): string {
-  let text = "";
-  for (let start = 0; start < bytes.length; start += 4096) {
-    text += String.fromCharCode(...bytes.subarray(start, start + 4096));
-  }
-  return text;
 }
 
 /** The bytes of a request head. */

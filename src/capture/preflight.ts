@@ -27,6 +27,9 @@ import { openDirect } from "./socket.ts";
  */
 const RETRY_DELAY = 100;
 
+/** Why a pre-flight ends. It is no error, which would take a stack trace. */
+const DONE = "done";
+
 /**
  * Captures the response with a `fetch` of its own, then opens the socket: the
  * server sees two connections.
@@ -116,7 +119,7 @@ async function preflight(
         body,
       });
     if (answer.status === 101) {
-      release.abort(); // before anything else: the socket follows at once
+      release.abort(DONE); // before anything else: the socket follows at once
       const accepted = response();
       verifyUpgrade(target, accepted, expected);
       refuseForNativeSocket(target, accepted);
@@ -129,7 +132,7 @@ async function preflight(
     const body = await readBody(answer.body, answer.headers, scope);
     throw refusal(target, response(body));
   } finally {
-    release.abort();
+    release.abort(DONE);
   }
 }
 

@@ -23,6 +23,7 @@ import {
   writeAll,
 } from "./http1.ts";
 import type { Attach, Line } from "../line.ts";
+import { after } from "../duration.ts";
 import { FrameGuard } from "./frames.ts";
 import type { Scope } from "./scope.ts";
 import { openSocket } from "./socket.ts";
@@ -104,6 +105,12 @@ export async function captureTap(
       await opening?.catch(() => {}); // it gets no answer any more, and ends
     }
   }
+}
+
+/** The connection of the native socket, and the key that it sent. */
+interface Admitted {
+  readonly conn: Deno.TcpConn;
+  readonly key: string;
 }
 
 /** Listens on loopback; needs a permission that the other capture modes do not. */
@@ -335,21 +342,25 @@ function upgradeFor(key: string): Uint8Array {
   ]);
 }
 
+/** How long a connection may keep the next one waiting, in milliseconds. */
+const GRACE = 20;
+
 /**
  * Accepts connections until one shows the proof, and drops every other.
+ *
+ * The next one is only accepted when this one has had its chance: an accept
+ * that has to be cancelled costs more than the rest of this.
  *
  * @returns That connection and its key, or `null` if the listener was closed
  * before it came. The listener is closed in any case, and this never rejects.
  */
-function admit(
+async function admit(
   listener: Deno.TcpListener,
   proof: string,
-): Promise<{ conn: Deno.TcpConn; key: string } | null> {
-  const { promise, resolve } = Promise.withResolvers<
-    { conn: Deno.TcpConn; key: string } | null
-  >();
+): Promise<Admitted | null> {
   const strangers = new Set<Deno.TcpConn>();
   const checks: Promise<void>[] = [];
+  const admitted: Admitted[] = [];
   const check = async (conn: Deno.TcpConn) => {
     strangers.add(conn);
     try {
@@ -359,27 +370,34 @@ function admit(
           ?.slice(name.length + 2);
       if (value(PROOF) !== proof) return close(conn);
       strangers.delete(conn);
-      resolve({ conn, key: value("sec-websocket-key") ?? "" });
+      admitted.push({ conn, key: value("sec-websocket-key") ?? "" });
       close(listener);
     } catch {
       close(conn); // it broke off
     }
   };
-  const acceptAll = async () => {
-    try {
-      while (true) {
-        const conn = await accept(listener);
-        if (conn !== null) checks.push(check(conn));
-      }
-    } catch {
-      close(listener); // it is closed already, or it cannot accept any more
-      for (const conn of strangers) close(conn);
+  try {
+    while (admitted.length === 0) {
+      const conn = await accept(listener);
+      if (conn === null) continue;
+      const checked = check(conn);
+      checks.push(checked);
+      await atMost(GRACE, checked);
     }
-    await Promise.all(checks);
-    resolve(null);
-  };
-  acceptAll();
-  return promise;
+  } catch {
+    close(listener); // it is closed already, or it cannot accept any more
+  }
+  for (const conn of strangers) close(conn);
+  await Promise.all(checks);
+  return admitted[0] ?? null;
+}
+
+/** Waits for a promise, but no longer than `delay` milliseconds. */
+async function atMost(delay: number, promise: Promise<void>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const cancel = after(delay, resolve);
+  await Promise.race([promise, late]);
+  cancel();
 }
 
 /** Accepts a connection; gives `null` for one that has broken off already. */
