@@ -10,8 +10,14 @@ export interface Target {
   /** Subprotocols, in order of preference. */
   readonly protocols: readonly string[];
   /** The caller's headers, and `Authorization` if the URL had credentials. */
-  readonly headers: Headers;
+  readonly headers: Fields;
 }
+
+/**
+ * Header fields by their names in lower case. A plain object: `fetch` and
+ * `WebSocket` take one in a quarter of the time.
+ */
+export type Fields = Readonly<Record<string, string>>;
 
 /**
  * A handshake request that is about to be sent.
@@ -60,13 +66,12 @@ export function parseTarget(
   const parsed = parseUrl(url);
   const checked = checkHeaders(headers);
   const { username, password } = parsed;
-  if ((username !== "" || password !== "") && !checked.has("authorization")) {
-    checked.set("authorization", basic(username, password));
-  }
   return {
     url: withoutCredentials(parsed),
     protocols: checkProtocols(protocols),
-    headers: checked,
+    headers: username === "" && password === ""
+      ? checked
+      : { authorization: basic(username, password), ...checked },
   };
 }
 
@@ -155,7 +160,8 @@ const RESERVED =
   /^(?:host|connection|upgrade|content-length|transfer-encoding|sec-websocket-.*)$/i;
 
 /** @throws {TypeError} For a header that cannot be used. */
-export function checkHeaders(input: HeadersInit | undefined): Headers {
+export function checkHeaders(input: HeadersInit | undefined): Fields {
+  if (input === undefined) return {};
   const headers = new Headers();
   for (const [name, value] of headerPairs(input)) {
     if (RESERVED.test(name)) {
@@ -174,11 +180,10 @@ export function checkHeaders(input: HeadersInit | undefined): Headers {
       );
     }
   }
-  return headers;
+  return Object.fromEntries(headers);
 }
 
-function headerPairs(input: HeadersInit | undefined): [string, string][] {
-  if (input === undefined) return [];
+function headerPairs(input: HeadersInit): [string, string][] {
   if (input === null || typeof input !== "object") {
     throw new TypeError(
       `Invalid headers: expected an object, got ${kindOf(input)}`,
@@ -235,18 +240,15 @@ function base64(bytes: Uint8Array): string {
   return btoa(decodeLatin1(bytes));
 }
 
-/**
- * The header fields of a handshake request (RFC 6455 section 4.1), but for
- * `Host`. A plain object: `fetch` takes one in a quarter of the time.
- */
+/** The header fields of a handshake request (RFC 6455 section 4.1), but for `Host`. */
 export function requestHeaders(
   { protocols, headers }: Target,
   key: string,
-): Record<string, string> {
+): Fields {
   return {
     "accept-encoding": "identity",
     "user-agent": navigator.userAgent,
-    ...Object.fromEntries(headers),
+    ...headers,
     "connection": "Upgrade",
     "upgrade": "websocket",
     "sec-websocket-version": "13",
@@ -261,11 +263,11 @@ export function requestHeaders(
 export function socketHeaders(target: Target): Headers {
   const headers = new Headers(requestHeaders(target, ""));
   for (const name of ["sec-websocket-key", "accept-encoding"]) {
-    if (!target.headers.has(name)) headers.delete(name);
+    if (!Object.hasOwn(target.headers, name)) headers.delete(name);
   }
   headers.set("user-agent", navigator.userAgent);
-  const own = target.headers.get("user-agent");
-  if (own !== null) headers.append("user-agent", own); // it sends both
+  const own = target.headers["user-agent"];
+  if (own !== undefined) headers.append("user-agent", own); // it sends both
   return headers;
 }
 
@@ -426,12 +428,12 @@ export function redirected(
       { response },
     );
   }
-  const headers = new Headers(target.headers);
+  const headers = { ...target.headers };
   const sameOrigin = url.protocol === target.url.protocol &&
     url.host === target.url.host;
   if (!sameOrigin) {
     for (const name of ["authorization", "cookie", "proxy-authorization"]) {
-      headers.delete(name);
+      delete headers[name];
     }
   }
   return { url: withoutCredentials(url), protocols: target.protocols, headers };

@@ -104,7 +104,7 @@ const CREDENTIALS: [string, string][] = [
 for (const [credentials, plain] of CREDENTIALS) {
   Deno.test(`parseTarget() makes Basic credentials of ${credentials}@`, () => {
     const target = parseTarget(`ws://${credentials}@a.invalid/?q`);
-    const value = target.headers.get("authorization") ?? "";
+    const value = target.headers["authorization"] ?? "";
     assertMatch(value, /^Basic /);
     const bytes = Uint8Array.from(
       atob(value.slice(6)),
@@ -119,7 +119,7 @@ Deno.test("parseTarget() prefers the Authorization that is given to the URL's cr
   const { headers } = parseTarget("ws://user:pass@a.invalid/", [], {
     Authorization: "Bearer x",
   });
-  assertEquals(headers.get("authorization"), "Bearer x");
+  assertEquals(headers, { authorization: "Bearer x" });
 });
 
 const RESERVED = [
@@ -183,10 +183,10 @@ Deno.test("parseTarget() takes headers in each form that HeadersInit has", () =>
     new Headers({ "X-One": "1", "X-Two": "2" }),
   ];
   for (const form of forms) {
-    assertEquals([...parseTarget("ws://a.invalid/", [], form).headers], [
-      ["x-one", "1"],
-      ["x-two", "2"],
-    ]);
+    assertEquals(parseTarget("ws://a.invalid/", [], form).headers, {
+      "x-one": "1",
+      "x-two": "2",
+    });
   }
 });
 
@@ -410,7 +410,7 @@ for (const [from, location, to] of LOCATIONS) {
   Deno.test(`redirected() leads from ${from} by ${location} to ${to}`, () => {
     const target = redirected(parseTarget(from), { location, response });
     assertEquals(target.url.href, to);
-    assertEquals(target.headers.has("authorization"), false);
+    assertEquals(target.headers, {});
   });
 }
 
@@ -467,7 +467,7 @@ Deno.test("redirected() gives Authorization and cookies to the same origin only"
   });
   const names = (
     location: string,
-  ) => [...redirected(target, { location, response }).headers.keys()];
+  ) => Object.keys(redirected(target, { location, response }).headers);
   const all = ["authorization", "cookie", "proxy-authorization", "x-one"];
   assertEquals(names("/y"), all);
   assertEquals(names("http://a.invalid:80/y"), all);
@@ -483,14 +483,14 @@ Deno.test("redirected() gives Authorization and cookies to the same origin only"
     redirected(target, { location: "//b.invalid/", response }).protocols,
     ["chat"],
   );
-  assertEquals(target.headers.has("authorization"), true);
+  assertEquals(target.headers["authorization"], "Bearer x");
 });
 
 Deno.test("redirected() does not give them back on the way back", () => {
   const start = parseTarget("ws://user:pass@a.invalid/");
   const away = redirected(start, { location: "//b.invalid/", response });
   const back = redirected(away, { location: "//a.invalid/", response });
-  assertEquals(back.headers.has("authorization"), false);
+  assertEquals(back.headers, {});
 });
 
 // --- Network errors ---

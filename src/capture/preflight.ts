@@ -4,6 +4,7 @@ import {
   acceptFor,
   createKey,
   describeRequest,
+  type Fields,
   handshakeError,
   httpUrl,
   invalidUpgrade,
@@ -137,10 +138,7 @@ async function preflight(
 }
 
 /** The header fields with what `fetch` would add by itself, so that they are known. */
-function preflightHeaders(
-  target: Target,
-  key: string,
-): Record<string, string> {
+function preflightHeaders(target: Target, key: string): Fields {
   return {
     "accept": "*/*",
     "accept-language": "*",

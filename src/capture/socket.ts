@@ -45,7 +45,7 @@ export function openSocket(
     signal.throwIfAborted();
     const socket = new WebSocket(target.url, {
       protocols: [...target.protocols],
-      headers: Object.fromEntries(target.headers), // faster than a `Headers`
+      headers: target.headers,
       ...(client && { client }),
     });
     socket.binaryType = "arraybuffer";

@@ -2,6 +2,7 @@ import {
   acceptFor,
   createKey,
   describeRequest,
+  type Fields,
   handshakeError,
   invalidUpgrade,
   networkReason,
@@ -190,7 +191,7 @@ async function dial(
   };
   let conn: Deno.TcpConn | Deno.TlsConn | undefined;
   const abort = () => conn && close(conn);
-  scope.signal.addEventListener("abort", abort);
+  if (secure) scope.signal.addEventListener("abort", abort);
   try {
     if (cert !== undefined && key !== undefined && secure) {
       conn = await abortable(
@@ -236,7 +237,7 @@ function abortable<T extends Deno.Conn>(
 /** A handshake request before it is sent. */
 interface Prepared {
   readonly key: string;
-  readonly headers: Record<string, string>;
+  readonly headers: Fields;
   readonly head: Uint8Array;
 }
 
@@ -328,7 +329,7 @@ function openLoopback(
   const loopback: Target = {
     url: new URL(`ws://${addr.hostname}:${addr.port}/`),
     protocols: [],
-    headers: new Headers({ [PROOF]: proof }),
+    headers: { [PROOF]: proof },
   };
   return openSocket(loopback, client, signal, attach);
 }
