@@ -40,13 +40,19 @@ export async function capturePreflight(
   scope: Scope,
   attach: Attach,
 ): Promise<HandshakeResponse | Redirect> {
-  using client = createClient(scope);
-  const answer = await preflight(target, scope, client);
-  if (!(answer instanceof HandshakeResponse)) return answer;
-  let failure = await openDirect(target, scope, client, attach);
-  if (failure === null) return answer;
+  let answer: HandshakeResponse | Redirect;
+  let opening: Promise<string | null>;
+  {
+    using client = createClient(scope);
+    answer = await preflight(target, scope, client);
+    if (!(answer instanceof HandshakeResponse)) return answer;
+    opening = openDirect(target, scope, client, attach);
+  } // while the server makes up its answer is the time to close a client
+  if (await opening === null) return answer;
+
   await sleep(RETRY_DELAY, scope.signal);
-  failure = await openDirect(target, scope, client, attach);
+  using client = createClient(scope);
+  const failure = await openDirect(target, scope, client, attach);
   if (failure === null) return answer;
   return await explain(target, scope, failure);
 }
