@@ -67,10 +67,8 @@ export async function captureTap(
     const reader = new HeadReader(server);
     const answering = shakeHands(target, request, scope, server, reader);
     answering.catch(() => {}); // seen when it is awaited, as is this:
-    using client = loopbackClient(listener);
     opening = openLoopback(
       listener,
-      client,
       proof,
       scope.signal,
       (socket) => attach(socket, line),
@@ -307,27 +305,21 @@ async function shakeHands(
 }
 
 /**
- * A client whose proxy is the listener, as its URL is the listener's too: the
- * environment can override either one.
+ * Opens the native socket to the listener, which both its URL and the proxy of
+ * its client name: the environment can override either one.
  */
-function loopbackClient({ addr }: Deno.TcpListener): Deno.HttpClient {
-  const { hostname, port } = addr;
-  return Deno.createHttpClient({
-    http2: false,
-    proxy: { transport: "tcp", hostname, port },
-  });
-}
-
-/** Opens the native socket to the listener. */
 function openLoopback(
-  { addr }: Deno.TcpListener,
-  client: Deno.HttpClient,
+  { addr: { hostname, port } }: Deno.TcpListener,
   proof: string,
   signal: AbortSignal,
   attach: Attach,
 ): Promise<string | null> {
+  using client = Deno.createHttpClient({
+    http2: false,
+    proxy: { transport: "tcp", hostname, port },
+  });
   const loopback: Target = {
-    url: new URL(`ws://${addr.hostname}:${addr.port}/`),
+    url: new URL(`ws://${hostname}:${port}/`),
     protocols: [],
     headers: { [PROOF]: proof },
   };
