@@ -145,7 +145,7 @@ export class BufferOverflowError extends Error {
       .map(([unit, most]) => `${most} ${unit}`);
     super(
       `The peer outran the buffer of ${parts.join(" and ")}: ` +
-        `receive faster, raise maxBuffer, or choose overflow "drop-oldest"`,
+        `receive faster, raise maxBuffer, or choose capture "tap" or overflow "drop-oldest"`,
     );
     this.limit = { ...limit };
   }

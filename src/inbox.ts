@@ -39,6 +39,8 @@ class Failure {
 class Waiter<T> implements EventListenerObject {
   /** The window is over: it takes what is there as soon as its turn comes. */
   expired = false;
+  /** When the window is over, in milliseconds of `performance.now()`. */
+  deadline = Infinity;
   /** Stops its timer. */
   cancel: (() => void) | null = null;
   signal: AbortSignal | null = null;
@@ -80,6 +82,9 @@ export interface WaitOptions {
  * calls would starve every timer and the socket itself.
  */
 const STREAK = 1024;
+
+/** While a batch collects, the clock is looked at after so many messages. */
+const CLOCK = 256;
 
 function sizeOf(item: unknown): number {
   return typeof item === "string"
@@ -240,7 +245,8 @@ export class Inbox<T extends string | Uint8Array> {
       if (
         first.max === 0 || this.#failures.length > 0 ||
         this.#items.length >= first.max ||
-        this.#atLimit()
+        this.#atLimit() ||
+        this.#isLate(first)
       ) this.#serve();
     } else if (this.#options.overflow === "drop-oldest") {
       while (this.#overLimit(0, 0)) {
@@ -254,6 +260,15 @@ export class Inbox<T extends string | Uint8Array> {
       this.#paused = true;
       this.#options.onPause?.();
     }
+  }
+
+  /**
+   * Whether a window is over whose timer has not fired: a native socket that
+   * never runs dry does not let the event loop go round, for a second at a time.
+   */
+  #isLate(batch: Waiter<T>): boolean {
+    if (this.#items.length % CLOCK !== 0) return false;
+    return batch.expired = performance.now() >= batch.deadline;
   }
 
   #overLimit(messages: number, bytes: number): boolean {
@@ -282,6 +297,7 @@ export class Inbox<T extends string | Uint8Array> {
 
       if (timeout !== undefined && timeout > 0) {
         waiter.cancel = after(timeout, () => this.#expire(waiter));
+        waiter.deadline = performance.now() + timeout;
       }
       if (signal !== undefined) {
         waiter.signal = signal;

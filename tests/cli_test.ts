@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import denoJson from "../deno.json" with { type: "json" };
 import { COMMANDS, OPTIONS, SHELLS } from "../src/cli/options.ts";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
+import { command } from "./fixtures/command.ts";
 import { frame, parseClose, type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually, within } from "./fixtures/wait.ts";
@@ -331,6 +332,66 @@ Deno.test("--output appends", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("a feed that never pauses reaches a file whole", async () => {
+  const COUNT = 1_000_000;
+  const block = new Uint8Array(102 * 1000);
+  for (let i = 0; i < 1000; i++) block.set(frame(1, "x".repeat(100)), i * 102);
+  await using server = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.upgrade();
+    for (let i = 0; i < COUNT; i += 1000) await peer.write(block);
+    await peer.closeFrame(1000);
+    await peer.waitForEnd();
+  });
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/log`;
+    const args = ["-q", "--capture", "none", "-o", path, server.url];
+    const { code, stderr } = await run(args, {
+      permissions: [LOCAL, "--allow-write"],
+    });
+    assertEquals([code, stderr], [0, ""]);
+    const { size } = await Deno.stat(path);
+    assertEquals(size, COUNT * 101);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test({
+  name: "much at a time reaches a file that a shell has opened, in order",
+  ignore: windows,
+  async fn() {
+    const messages = Array.from(
+      { length: 50 },
+      (_, i) => `${i} `.padEnd(100_000, "x"),
+    );
+    await using server = feed(["first", ...messages, "last"]);
+    const folder = await Deno.makeTempDir();
+    try {
+      const path = `${folder}/log`;
+      const { code, stderr } = await new Deno.Command("sh", {
+        args: [
+          "-c",
+          'out=$1; shift; exec "$@" > "$out"',
+          "sh",
+          path,
+          ...command(["--no-prompt", LOCAL]),
+          "-q",
+          server.url,
+        ],
+      }).output();
+      assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+      assertEquals(
+        await Deno.readTextFile(path),
+        ["first", ...messages, "last", ""].join("\n"),
+      );
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
 });
 
 Deno.test({

@@ -1,4 +1,9 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { Inbox, type InboxOptions } from "../src/inbox.ts";
 
@@ -632,6 +637,22 @@ Deno.test("Inbox aborts and times out calls while it gives way to the event loop
     assertEquals(await taken, i === 0 ? "a" : "b");
   }
   assertEquals(await inbox.takeBatch(0, Infinity), ["b"]);
+});
+
+Deno.test("Inbox ends a window in time while no timer can fire", async () => {
+  const inbox = createInbox();
+  const batch = inbox.takeBatch(10, Infinity);
+  const end = performance.now() + 20;
+  let pushed = 0;
+  while (performance.now() < end) inbox.push(`${pushed++}`);
+  const late = 1000;
+  for (let i = 0; i < late; i++) inbox.push(`${pushed++}`);
+
+  const messages = await batch;
+  assert(messages.length > 0 && messages.length <= pushed - late + 256);
+  const rest = await inbox.takeBatch(0, Infinity);
+  assertEquals(rest[0], `${messages.length}`);
+  assertEquals(messages.length + rest.length, pushed);
 });
 
 Deno.test("Inbox waits longer than 2^31-1 ms", async () => {
