@@ -19,10 +19,11 @@
  * @module
  */
 
-export { type ConnectOptions, connectWebSocket } from "./src/connect.ts";
+export { connectWebSocket } from "./src/connect.ts";
 export {
   type BatchOptions,
   type CloseInfo,
+  type PingOptions,
   type RecvOptions,
   WebSocketConnection,
 } from "./src/connection.ts";
@@ -33,6 +34,8 @@ export {
   ConnectionClosedError,
   HandshakeError,
 } from "./src/errors.ts";
+export type { HandshakeRequest } from "./src/handshake/request.ts";
+export type { ConnectOptions, HttpOptions } from "./src/options.ts";
 export {
   connections,
   type ReconnectOptions,
@@ -42,5 +45,3 @@ export {
   HandshakeResponse,
   type HandshakeResponseInit,
 } from "./src/response.ts";
-export type { HandshakeRequest } from "./src/handshake.ts";
-export type { HttpOptions } from "./src/capture/scope.ts";

@@ -15,7 +15,7 @@ export interface Job {
   /** The way of doing it, a name among those of the task. */
   how: string;
   /** How `connectWebSocket` connects, where it is used. */
-  capture?: "none" | "tap" | "preflight";
+  capture?: "none" | "direct" | "preflight";
   /** The sender's address. */
   url: string;
   /** How many messages, connections or round trips. */
@@ -208,29 +208,6 @@ const CONNECT: Record<string, Connect> = {
     client.close();
     return await CONNECT.native!(url, undefined);
   },
-  /** What a tap cannot do without: the socket dials a proxy that copies what passes. */
-  proxy: async (url) => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { hostname, port } = listener.addr;
-    const proxy = { transport: "tcp", hostname, port } as const;
-    using client = Deno.createHttpClient({ http2: false, proxy });
-    const target = new URL(url);
-    const dialling = Deno.connect({
-      hostname: target.hostname,
-      port: Number(target.port),
-    });
-    const socket = new WebSocket(url, { client });
-    const [local, server] = await Promise.all([listener.accept(), dialling]);
-    listener.close();
-    const copied = Promise.all([copy(local, server), copy(server, local)]);
-    await new Promise((resolve) => socket.onmessage = resolve);
-    return async () => {
-      socket.close();
-      await copied;
-      local.close();
-      server.close();
-    };
-  },
   native: async (url) => {
     const socket = new WebSocket(url);
     await new Promise((resolve) => socket.onmessage = resolve);
@@ -241,14 +218,6 @@ const CONNECT: Record<string, Connect> = {
       });
   },
 };
-
-async function copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
-  const buffer = new Uint8Array(64 * 1024);
-  for (let length; (length = await from.read(buffer)) !== null;) {
-    await to.write(buffer.subarray(0, length));
-  }
-  await to.closeWrite();
-}
 
 /** Milliseconds from the call to the first message: the median. */
 async function connect(job: Job): Promise<[number]> {
@@ -305,6 +274,8 @@ const HEAP: Record<string, (job: Job) => Promise<() => number>> = {
   wstap: async ({ url, capture, count, size }) => {
     const [connection] = await connectWebSocket(url, {
       capture,
+      // "direct" reads no further than a quarter of it.
+      maxBuffer: { messages: 2 ** 24, bytes: 2 ** 30 },
     });
     await connection.send(JSON.stringify({ count, size }));
     while (connection.buffered.messages < count) {

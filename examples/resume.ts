@@ -16,8 +16,8 @@ let last = 0;
 const feed = connections(url, {
   minDelay,
   onConnect: (connection) => connection.send(JSON.stringify({ after: last })),
-  onRetry: ({ error, delay }) =>
-    console.error(`${error.message}; again in ${Math.round(delay)} ms`),
+  onRetry: ({ error, delayMs }) =>
+    console.error(`${error.message}; again in ${Math.round(delayMs)} ms`),
 });
 for await (const [connection] of feed) {
   for await (const message of connection) {

@@ -113,7 +113,7 @@ export async function exercise(
     },
     async "the response of the connection itself"() {
       const result = await run(
-        ...["--capture", "tap", "-i", "-n", "1", `${base}/events`],
+        ...["--capture", "direct", "-i", "-n", "1", `${base}/events`],
       );
       return expect(result, 0, "HTTP/1.1 101", /^\{"seq":0\}$/m);
     },

@@ -3,11 +3,11 @@ import {
   BinaryMessageError,
   BufferOverflowError,
   ConnectionClosedError,
-  printable,
 } from "./errors.ts";
-import { kindOf } from "./handshake.ts";
-import { Inbox, type Limit } from "./inbox.ts";
-import type { Line } from "./line.ts";
+import { Inbox } from "./inbox.ts";
+import type { Settings } from "./options.ts";
+import type { Socket, SocketEnd } from "./socket.ts";
+import { checkSignal, kindOf, printable } from "./text.ts";
 
 /**
  * How a connection was closed.
@@ -75,52 +75,74 @@ export interface BatchOptions {
   signal?: AbortSignal;
 }
 
-type Sendable = string | Uint8Array | ArrayBuffer;
-
-/** What a connection is made of. */
-export interface ConnectionInit {
-  socket: WebSocket;
-  /** What is under the socket, with capture `"tap"`. */
-  line: Line | undefined;
-  /** Without credentials. */
-  url: string;
-  binary: "text" | "bytes";
-  limit: Limit;
-  overflow: "error" | "drop-oldest";
-  /** Milliseconds. */
-  closeTimeout: number;
-  /** Milliseconds. */
-  idleTimeout: number | undefined;
-  signal: AbortSignal | undefined;
-  /** Whether iteration ends quietly at a loss: an outer loop answers it. */
-  quietLoss: boolean;
+/**
+ * Options of {@linkcode WebSocketConnection.ping}.
+ *
+ * @example Usage
+ * ```ts no-eval
+ * import { connectWebSocket } from "@wstap/wstap";
+ *
+ * const [connection] = await connectWebSocket("wss://example.com/", {
+ *   capture: "direct",
+ * });
+ * console.log(await connection.ping({ timeout: "2s" }), "ms");
+ * ```
+ */
+export interface PingOptions {
+  /** Rejects with a `TimeoutError` when no pong came within this time. None by default. */
+  timeout?: DurationLike;
+  /** Rejects with the signal's reason when it aborts. */
+  signal?: AbortSignal;
 }
+
+/** What can be sent: a string as a text message, anything else as a binary one. */
+type Sendable = string | ArrayBuffer | ArrayBufferView;
 
 type Message = string | Uint8Array;
 
-/** With more bytes than this in the socket, `send()` waits. */
-const SEND_HIGH_WATER = 1024 * 1024;
+/** Options of the internal constructor of {@linkcode WebSocketConnection}. */
+export interface ConnectionInit {
+  /** The open socket, which has not been started. */
+  readonly socket: Socket;
+  /** The URL, without credentials. */
+  readonly url: string;
+  readonly settings: Settings;
+  /**
+   * Called when the connection is over. An outer loop that passes it answers a
+   * loss, so iteration over the connection then ends quietly.
+   */
+  readonly onEnd?: (end: ConnectionEnd) => void;
+}
 
-/** How often `bufferedAmount` is looked at, in milliseconds: it has no event. */
-const SEND_POLL = 1;
+/** How a connection ended, for the loop that connects again. */
+export interface ConnectionEnd {
+  /** What `recv()` rejects with at the end of the stream; `null` after a clean end. */
+  readonly error: unknown;
+  /** Whether `close()` ended it. */
+  readonly ours: boolean;
+}
+
+/** The state of a connection. */
+type State =
+  | { readonly phase: "open" }
+  /** A close frame was sent or received, or the connection was lost. */
+  | {
+    readonly phase: "closing";
+    readonly info: CloseInfo;
+    /** Whether `close()` began it. */
+    readonly ours: boolean;
+  }
+  /** `closed` is settled, or about to be. */
+  | {
+    readonly phase: "closed";
+    readonly info: CloseInfo;
+    readonly ours: boolean;
+  };
 
 /** The close code for a peer that outran the buffer. */
 const OVERFLOW_CODE = 4009;
 
 const LOST: CloseInfo = { code: 1006, reason: "", clean: false };
-
-/** Creates a connection around a socket that has just opened. */
-export let createConnection: (
-  init: ConnectionInit,
-) => WebSocketConnection<Message>;
-
-/**
- * How a connection that is over came to its end: the error that `recv()` then
- * rejects with, `null` for a clean end, and whether it was `close()` that ended it.
- */
-export let endOf: (
-  connection: WebSocketConnection<Message>,
-) => { error: unknown; ours: boolean };
 
 /**
  * An open WebSocket connection whose messages are received on demand.
@@ -159,92 +181,77 @@ export class WebSocketConnection<T = string>
   readonly url: string;
   /** The subprotocol that the server chose, `""` if none. */
   readonly protocol: string;
-  /** The extensions that the server chose. None is offered, so it is `""`. */
+  /** The extensions that the server agreed to, `""` if none. Only `compression` offers any. */
   readonly extensions: string;
   /** Resolves when the connection is over, with how it was closed. It never rejects. */
   readonly closed: Promise<CloseInfo>;
 
-  readonly #socket: WebSocket;
+  readonly #socket: Socket;
+  readonly #settings: Settings;
   readonly #inbox: Inbox<Message>;
-  readonly #init: ConnectionInit;
+  readonly #onEnd: ((end: ConnectionEnd) => void) | undefined;
   readonly #settleClosed: (info: CloseInfo) => void;
-  /** How it is being closed, or was closed; `null` while it is open. */
-  #closing: CloseInfo | null = null;
-  #over = false;
-  /** Whether it was closed by `close()`, before anything else ended it. */
-  #ours = false;
-  /** The native socket's own words for what went wrong. */
-  #failure = "";
+  #state: State = { phase: "open" };
   #cancelCloseTimeout = () => {};
   #cancelIdleTimeout = () => {};
+  #cancelPing = () => {};
   /** When something last arrived, in milliseconds of `performance.now()`. */
   #lastTraffic = 0;
-  /** Whether the line is being held back, so that silence is our own doing. */
-  #paused = false;
-  readonly #nativeClosed = Promise.withResolvers<void>();
+  /** When reading last went on after a pause; `Infinity` during a pause. */
+  #resumedAt = 0;
   #readable: ReadableStream<T> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
-  static {
-    createConnection = (init) => new WebSocketConnection<Message>(init);
-    endOf = (connection) => ({
-      error: connection.#inbox.outcome?.error ?? null,
-      ours: connection.#ours,
-    });
-  }
-
-  private constructor(init: ConnectionInit) {
-    const { socket, line, url, limit, signal, idleTimeout } = init;
+  /**
+   * Creates a connection around a socket that has just opened. Connections come
+   * from {@linkcode connectWebSocket} and {@linkcode connections}.
+   *
+   * @param init What the connection is made from.
+   * @ignore
+   */
+  constructor(init: ConnectionInit) {
+    const { socket, url, settings, onEnd } = init;
+    const { limit, overflow, signal, idleTimeout, pingInterval } = settings;
     this.url = url;
-    this.protocol = line?.protocol ?? socket.protocol;
+    this.protocol = socket.protocol;
     this.extensions = socket.extensions;
     this.#socket = socket;
-    this.#init = init;
+    this.#settings = settings;
+    this.#onEnd = onEnd;
     const { promise, resolve } = Promise.withResolvers<CloseInfo>();
     this.closed = promise;
     this.#settleClosed = resolve;
     this.#inbox = new Inbox<Message>(
-      line === undefined
-        ? { limit, overflow: init.overflow, onOverflow: () => this.#overflow() }
-        : {
+      socket.canPause
+        ? {
           limit: { messages: limit.messages / 4, bytes: limit.bytes / 4 },
           overflow: "pause",
           onPause: () => {
-            this.#paused = true;
-            line.pause();
+            this.#resumedAt = Infinity;
+            socket.pause();
           },
           onResume: () => {
-            this.#paused = false;
-            this.#lastTraffic = performance.now();
-            line.resume();
+            this.#resumedAt = this.#lastTraffic = performance.now();
+            socket.resume();
           },
-        },
+        }
+        : { limit, overflow, onOverflow: () => this.#overflow() },
     );
-
-    const onTraffic = () => {
-      this.#lastTraffic = performance.now();
-    };
-    if (line !== undefined) line.onTraffic = onTraffic;
-    socket.onmessage = idleTimeout === undefined || line !== undefined
-      ? (event) => this.#receive(event.data)
-      : (event) => {
-        onTraffic();
-        this.#receive(event.data);
-      };
-    socket.onerror = (event) => {
-      if (event instanceof ErrorEvent) this.#failure ||= event.message;
-    };
-    socket.onclose = (event) => this.#onClose(event);
     signal?.addEventListener("abort", this.#abort);
-    if (idleTimeout !== undefined) {
-      onTraffic();
-      this.#watchIdle(idleTimeout);
-    }
+    if (idleTimeout !== undefined) this.#watchIdle(idleTimeout);
+    if (pingInterval !== undefined) this.#keepPinging(pingInterval);
+    socket.start({
+      onMessage: (message) => this.#receive(message),
+      onTraffic: idleTimeout === undefined ? () => {} : () => {
+        this.#lastTraffic = performance.now();
+      },
+      onEnd: (end) => this.#onSocketEnd(end),
+    });
   }
 
   /**
-   * What waits to be received: a number of messages, and of bytes (UTF-16
-   * length for text, byte length for binary).
+   * The received messages that have not been taken: their count, and their size
+   * in bytes (UTF-16 length for text, byte length for binary).
    */
   get buffered(): { messages: number; bytes: number } {
     return this.#inbox.buffered;
@@ -344,16 +351,23 @@ export class WebSocketConnection<T = string>
    * @returns The batches, none of them empty.
    * @throws {ConnectionClosedError} If the connection was lost.
    */
-  async *batches(
+  batches(
     duration: DurationLike,
     options: BatchOptions = {},
   ): AsyncGenerator<T[], void, undefined> {
-    const milliseconds = parseDuration(duration);
     const { max, signal } = parseBatchOptions(options);
+    return this.#batches(parseDuration(duration), max, signal);
+  }
+
+  async *#batches(
+    duration: number,
+    max: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<T[], void, undefined> {
     while (true) {
       let batch;
       try {
-        batch = await this.#inbox.takeBatch(milliseconds, max, signal) as T[];
+        batch = await this.#inbox.takeBatch(duration, max, signal) as T[];
       } catch (error) {
         // What ends a batch is the same for a close and for a loss.
         if (!(error instanceof ConnectionClosedError)) throw error;
@@ -379,8 +393,9 @@ export class WebSocketConnection<T = string>
    *
    * @returns An iterator over the messages.
    */
-  [Symbol.asyncIterator](): AsyncIterator<T, void, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, void, undefined> {
     const end = { done: true, value: undefined } as const;
+    let ended = false;
     const onMessage = (message: Message | null) =>
       message === null ? end : { done: false as const, value: message as T };
     const onError = (error: unknown) => {
@@ -388,8 +403,17 @@ export class WebSocketConnection<T = string>
       throw error;
     };
     return {
-      next: () => this.#inbox.take().then(onMessage, onError),
-      return: () => Promise.resolve(end),
+      next: () =>
+        ended
+          ? Promise.resolve(end)
+          : this.#inbox.take().then(onMessage, onError),
+      return: () => {
+        ended = true;
+        return Promise.resolve(end);
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
     };
   }
 
@@ -412,23 +436,50 @@ export class WebSocketConnection<T = string>
    * ends while this waits.
    * @throws {TypeError} If the data is neither a string nor bytes.
    */
-  async send(data: string | Uint8Array | ArrayBuffer): Promise<void> {
-    if (
-      typeof data !== "string" && !(data instanceof Uint8Array) &&
-      !(data instanceof ArrayBuffer)
-    ) {
+  async send(data: string | ArrayBuffer | ArrayBufferView): Promise<void> {
+    const message = toMessage(data);
+    this.#assertOpen("send");
+    const queued = this.#socket.send(message);
+    if (queued === null) return;
+    await queued;
+    this.#assertOpen("send");
+  }
+
+  /**
+   * Sends a ping and waits for its pong. Several pings may be under way; a pong
+   * answers every ping up to its own.
+   *
+   * @example Usage
+   * ```ts no-eval
+   * import { connectWebSocket } from "@wstap/wstap";
+   *
+   * const [connection] = await connectWebSocket("wss://example.com/", {
+   *   capture: "direct",
+   * });
+   * console.log(`${await connection.ping({ timeout: "2s" })} ms`);
+   * ```
+   *
+   * @param options How long it may wait.
+   * @returns The round trip in milliseconds.
+   * @throws {TypeError} If the capture is not `"direct"`: Deno's WebSocket has
+   * no pings.
+   * @throws {ConnectionClosedError} If the connection is closing or closed, or
+   * ends while this waits.
+   * @throws {DOMException} Named `TimeoutError`, if no pong came in time.
+   */
+  async ping(options: PingOptions = {}): Promise<number> {
+    const timeout = options.timeout === undefined
+      ? undefined
+      : parseDuration(options.timeout);
+    const signal = checkSignal(options.signal);
+    if (this.#socket.ping === undefined) {
       throw new TypeError(
-        `Cannot send ${
-          kindOf(data)
-        }: expected a string, a Uint8Array or an ArrayBuffer`,
+        `Cannot ping: it needs capture "direct", and the capture is "${this.#settings.capture}"`,
       );
     }
-    this.#assertOpen();
-    this.#socket.send(data as string | Uint8Array<ArrayBuffer> | ArrayBuffer);
-    while (this.#socket.bufferedAmount > SEND_HIGH_WATER) {
-      await new Promise((resolve) => setTimeout(resolve, SEND_POLL));
-      this.#assertOpen();
-    }
+    signal?.throwIfAborted();
+    this.#assertOpen("ping");
+    return await this.#socket.ping({ timeout, signal });
   }
 
   /**
@@ -473,10 +524,10 @@ export class WebSocketConnection<T = string>
         `Invalid close reason: expected at most 123 bytes of UTF-8, got ${length}`,
       );
     }
-    if (this.#closing === null) {
-      this.#ours = true;
-      this.#startClosing({ code, reason, clean: false });
-      this.#endClosed({ code, reason, clean: false });
+    if (this.#state.phase === "open") {
+      const info = { code, reason, clean: false };
+      this.#endClosed(info);
+      this.#startClosing(info, true);
     }
     return await this.closed;
   }
@@ -507,7 +558,7 @@ export class WebSocketConnection<T = string>
    * {@linkcode send}. Closing or aborting it closes the connection with code
    * 1000.
    */
-  get writable(): WritableStream<string | Uint8Array | ArrayBuffer> {
+  get writable(): WritableStream<string | ArrayBuffer | ArrayBufferView> {
     return this.#writable ??= new WritableStream<Sendable>({
       write: (data) => this.send(data),
       close: async () => void await this.close(),
@@ -533,52 +584,47 @@ export class WebSocketConnection<T = string>
   }
 
   #endsQuietly(error: unknown): boolean {
-    return this.#init.quietLoss && error instanceof ConnectionClosedError;
+    return this.#onEnd !== undefined && error instanceof ConnectionClosedError;
   }
 
-  #receive(data: string | ArrayBuffer): void {
-    if (typeof data === "string") return this.#inbox.push(data);
-    const bytes = new Uint8Array(data);
-    if (this.#init.binary === "bytes") return this.#inbox.push(bytes);
+  #receive(data: string | Uint8Array<ArrayBuffer>): void {
+    if (typeof data === "string" || this.#settings.binary === "bytes") {
+      return this.#inbox.push(data);
+    }
     let text;
     try {
-      text = UTF8.decode(bytes);
+      text = UTF8.decode(data);
     } catch (cause) {
       return this.#inbox.fail(
-        new BinaryMessageError(bytes, { cause }),
-        bytes.byteLength,
+        new BinaryMessageError(data, { cause }),
+        data.byteLength,
       );
     }
     this.#inbox.push(text);
   }
 
-  #assertOpen(): void {
-    if (this.#closing === null && this.#socket.readyState === WebSocket.OPEN) {
-      return;
-    }
+  #assertOpen(action: string): void {
+    const state = this.#state;
+    if (state.phase === "open") return;
     throw new ConnectionClosedError(
-      `Cannot send: the connection is ${this.#over ? "closed" : "closing"}`,
-      this.#closing ?? LOST,
+      `Cannot ${action}: the connection is ${state.phase}`,
+      state.info,
     );
   }
 
-  #onClose({ code, reason, wasClean }: CloseEvent): void {
-    this.#nativeClosed.resolve();
-    this.#init.line?.socketClosed();
-    // A socket that is closing takes a lost connection for an answer.
-    const { closeReceived = true } = this.#init.line ?? {};
-    if (wasClean && closeReceived) {
-      const info = { code, reason, clean: true };
+  /** The peer closed the connection or answered our close, or the connection was lost. */
+  #onSocketEnd({ code, reason, clean, problem }: SocketEnd): void {
+    if (this.#state.phase === "closed") return;
+    const info = { code, reason, clean };
+    if (clean) {
       this.#endClosed(info);
-      this.#finish(info);
-    } else {
-      const problem = this.#init.line?.failure || this.#failure;
-      const why = problem && `: ${printable(problem)}`;
-      this.#endInbox(
-        new ConnectionClosedError(`The connection was lost${why}`, LOST),
-      );
-      this.#finish(LOST);
+      return this.#finish(info);
     }
+    const why = problem && `: ${printable(problem)}`;
+    this.#endInbox(
+      new ConnectionClosedError(`The connection was lost${why}`, info),
+    );
+    this.#finish(info);
   }
 
   /** Ends what can be received after a close frame; only the first end counts. */
@@ -595,74 +641,113 @@ export class WebSocketConnection<T = string>
     this.#inbox.end({ error }, forBatches);
   }
 
-  /** Sends the close frame; what still arrives is discarded. */
-  #startClosing(info: CloseInfo): void {
-    this.#closing = info;
+  /** Sends the close frame. The inbox has ended, so what still arrives is discarded. */
+  #startClosing(info: CloseInfo, ours: boolean): void {
+    this.#state = { phase: "closing", info, ours };
     this.#cancelIdleTimeout();
-    this.#socket.onmessage = null;
+    this.#cancelPing();
+    this.#socket.resume(); // its close frame may come behind what was held back
     this.#socket.close(info.code, info.reason);
     this.#cancelCloseTimeout = after(
-      this.#init.closeTimeout,
+      this.#settings.closeTimeout,
       () => this.#cut(LOST),
     );
   }
 
-  /** Ends the connection without waiting for the peer. */
+  /** Ends the connection with an error, without waiting for the peer. */
   #drop(error: unknown, info: CloseInfo): void {
     this.#endInbox(error);
-    if (this.#closing === null) this.#startClosing({ ...LOST, code: 1000 });
     this.#cut(info);
   }
 
-  /** Ends what can be ended: a native socket that waits for its peer cannot. */
   #cut(info: CloseInfo): void {
-    this.#init.line?.cut();
+    this.#socket.cut();
     this.#finish(info);
   }
 
   #finish(info: CloseInfo): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#closing = info;
+    const state = this.#state;
+    if (state.phase === "closed") return;
+    const ours = state.phase === "closing" && state.ours;
+    this.#state = { phase: "closed", info, ours };
     this.#cancelIdleTimeout();
+    this.#cancelPing();
     this.#cancelCloseTimeout();
-    this.#init.signal?.removeEventListener("abort", this.#abort);
-    this.#socket.onmessage = null;
-    const { line, closeTimeout } = this.#init;
-    if (line === undefined) return this.#settleClosed(info);
-    // What the socket said last is still on its way to the server.
-    const cancel = after(closeTimeout, () => line.cut());
-    Promise.all([line.ended, this.#nativeClosed.promise]).then(() => {
-      cancel();
-      this.#settleClosed(info);
-    });
+    this.#settings.signal?.removeEventListener("abort", this.#abort);
+    this.#onEnd?.({ error: this.#inbox.outcome?.error ?? null, ours });
+    this.#socket.released.then(() => this.#settleClosed(info));
   }
 
   #overflow(): void {
-    this.#endInbox(new BufferOverflowError(this.#init.limit));
+    this.#endInbox(new BufferOverflowError(this.#settings.limit));
     this.#startClosing({
       code: OVERFLOW_CODE,
       reason: "buffer overflow",
       clean: false,
-    });
+    }, false);
   }
 
-  #abort = () => this.#drop(this.#init.signal!.reason, LOST);
+  #abort = () => this.#drop(this.#settings.signal!.reason, LOST);
 
   /** Looks again when the time since the last traffic would be up. */
   #watchIdle(idleTimeout: number): void {
-    if (this.#paused) this.#lastTraffic = performance.now();
-    const left = this.#lastTraffic + idleTimeout - performance.now();
+    const now = performance.now();
+    // Silence during a pause is our own doing; so is all before the first look.
+    if (this.#resumedAt === Infinity || this.#lastTraffic === 0) {
+      this.#lastTraffic = now;
+    }
+    const left = this.#lastTraffic + idleTimeout - now;
     if (left > 0) {
       this.#cancelIdleTimeout = after(left, () => this.#watchIdle(idleTimeout));
       return;
     }
-    const info = { code: 1006, reason: "idle timeout", clean: false };
-    this.#drop(
-      new ConnectionClosedError("The connection was idle for too long", info),
-      info,
+    this.#lose("The connection was idle for too long", "idle timeout");
+  }
+
+  /** Sends a ping every `interval` milliseconds, and drops the connection when one goes unanswered. */
+  #keepPinging(interval: number): void {
+    this.#cancelPing = after(interval, () => {
+      this.#keepPinging(interval);
+      if (this.#resumedAt === Infinity) return; // nothing is read, so no pong either
+      const sentAt = performance.now();
+      this.#socket.ping!({
+        timeout: this.#settings.pingTimeout,
+        signal: undefined,
+      }).catch((error) => {
+        // The end of the connection rejects too, and says why itself.
+        if (!(error instanceof DOMException) || this.#resumedAt > sentAt) {
+          return;
+        }
+        if (this.#state.phase !== "open") return;
+        this.#lose("A ping was not answered in time", "ping timeout");
+      });
+    });
+  }
+
+  #lose(message: string, reason: string): void {
+    const info = { code: 1006, reason, clean: false };
+    this.#drop(new ConnectionClosedError(message, info), info);
+  }
+}
+
+/** A message as sockets take it. */
+function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {
+  if (typeof data === "string") return data;
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (!ArrayBuffer.isView(data)) {
+    throw new TypeError(
+      `Cannot send ${
+        kindOf(data)
+      }: expected a string, an ArrayBuffer, or a view of one`,
     );
   }
+  const { buffer, byteOffset, byteLength } = data;
+  if (!(buffer instanceof ArrayBuffer)) {
+    throw new TypeError(
+      "Cannot send a view of shared memory: expected a copy of it, which nobody changes",
+    );
+  }
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Keeps a leading byte order mark: it is part of the message. */
@@ -678,16 +763,4 @@ function parseBatchOptions({ max = Infinity, signal }: BatchOptions): {
     );
   }
   return { max, signal: checkSignal(signal) };
-}
-
-/** @throws {TypeError} If the value is not a signal. */
-export function checkSignal(
-  signal: AbortSignal | undefined,
-): AbortSignal | undefined {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Invalid signal: expected an AbortSignal, got ${kindOf(signal)}`,
-    );
-  }
-  return signal;
 }

@@ -54,7 +54,7 @@ const EXPECTED =
   "or a Temporal.Duration";
 
 /**
- * Gives the length of a duration in milliseconds.
+ * Converts a duration to milliseconds.
  *
  * A number counts seconds, with fractions. A string is one or more spans, each
  * a decimal number and a unit, with or without spaces; the units are those of

@@ -1,19 +1,6 @@
 import type { HandshakeResponse } from "./response.ts";
 
 /**
- * Makes the control characters of a text visible, so that what a server sent
- * can stand in a message that reaches a terminal.
- */
-export function printable(text: string): string {
-  return text.replace(
-    // deno-lint-ignore no-control-regex -- control characters are what it looks for
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (character) =>
-      "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
-  );
-}
-
-/**
  * The server refused the handshake, answered it wrongly, or did not answer.
  *
  * For any answer over HTTP but `101 Switching Protocols` the message holds
@@ -41,6 +28,12 @@ export function printable(text: string): string {
 export class HandshakeError extends Error {
   /** The name of the class. */
   override readonly name = "HandshakeError";
+  /**
+   * Whether the same request may succeed later: nothing answered, or the status
+   * was 408, 425, 429 or 5xx. `connections()` tries again only then,
+   * unless `retryIf` decides otherwise.
+   */
+  readonly transient: boolean;
   // Private, so that an error that is printed whole shows no query and no cookie.
   readonly #url: string;
   readonly #response: HandshakeResponse | undefined;
@@ -53,11 +46,20 @@ export class HandshakeError extends Error {
    */
   constructor(
     message: string,
-    options: { url: string; response?: HandshakeResponse; cause?: unknown },
+    options: {
+      url: string;
+      response?: HandshakeResponse;
+      cause?: unknown;
+      transient?: boolean;
+    },
   ) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.#url = options.url;
     this.#response = options.response;
+    const status = options.response?.status;
+    this.transient = options.transient ??
+      (status === undefined || status >= 500 ||
+        [408, 425, 429].includes(status));
   }
 
   /** The URL that was asked, after redirects, without credentials. */
@@ -145,7 +147,7 @@ export class BufferOverflowError extends Error {
       .map(([unit, most]) => `${most} ${unit}`);
     super(
       `The peer outran the buffer of ${parts.join(" and ")}: ` +
-        `receive faster, raise maxBuffer, or choose capture "tap" or overflow "drop-oldest"`,
+        `receive faster, raise maxBuffer, or choose capture "direct" or overflow "drop-oldest"`,
     );
     this.limit = { ...limit };
   }

@@ -1,4 +1,5 @@
 import { after } from "./duration.ts";
+import { Gate } from "./gate.ts";
 import { Queue } from "./queue.ts";
 
 /** How many messages may wait, and how many bytes they may have together. */
@@ -23,6 +24,8 @@ export interface InboxOptions {
   /** Called when the source should stop and when it may go on, under `"pause"`. */
   onPause?: () => void;
   onResume?: () => void;
+  /** Decides when a call may go on. By default each inbox has a gate of its own. */
+  gate?: Pick<Gate, "pass" | "hold" | "waits">;
 }
 
 /** An error that waits its turn among the messages. */
@@ -37,6 +40,9 @@ class Failure {
  * held by it, V8 keeps every batch until its next full collection.
  */
 class Waiter<T> implements EventListenerObject {
+  /** Whether it has been settled, and whether it stands in the line. */
+  settled = false;
+  queued = false;
   /** The window is over: it takes what is there as soon as its turn comes. */
   expired = false;
   /** When the window is over, in milliseconds of `performance.now()`. */
@@ -61,6 +67,7 @@ class Waiter<T> implements EventListenerObject {
 
   /** Stops what would end its wait. */
   release(): void {
+    this.settled = true;
     if (this.cancel !== null) this.cancel();
     if (this.signal !== null) this.signal.removeEventListener("abort", this);
   }
@@ -76,15 +83,8 @@ export interface WaitOptions {
   signal?: AbortSignal;
 }
 
-/**
- * After so many results in a row that needed no waiting, a call gives way to
- * the event loop: promise jobs run before everything else, so a loop of settled
- * calls would starve every timer and the socket itself.
- */
-const STREAK = 1024;
-
 /** While a batch collects, the clock is looked at after so many messages. */
-const CLOCK = 256;
+const MESSAGES_PER_LOOK_AT_THE_CLOCK = 256;
 
 function sizeOf(item: unknown): number {
   return typeof item === "string"
@@ -115,8 +115,7 @@ export class Inbox<T extends string | Uint8Array> {
 
   #first: Waiter<T> | null = null;
   #last: Waiter<T> | null = null;
-  #streak = 0;
-  #yielding = false;
+  readonly #gate: Pick<Gate, "pass" | "hold" | "waits">;
 
   #ended = false;
   #outcome: Outcome = null;
@@ -129,6 +128,7 @@ export class Inbox<T extends string | Uint8Array> {
   constructor(options: InboxOptions) {
     this.#options = options;
     this.#limit = options.limit;
+    this.#gate = options.gate ?? new Gate();
   }
 
   /** What waits to be taken; nothing while a batch is collecting it. */
@@ -158,7 +158,7 @@ export class Inbox<T extends string | Uint8Array> {
     const first = this.#first;
     if (
       first !== null && first.max === 0 && this.#items.length === 0 &&
-      !this.#yielding && !this.#ended
+      !this.#ended
     ) {
       this.#unlink(first);
       first.resolve(message);
@@ -195,8 +195,7 @@ export class Inbox<T extends string | Uint8Array> {
     }
     if (
       this.#first === null && this.#items.length > 0 &&
-      this.#failures.length === 0 &&
-      ++this.#streak < STREAK
+      this.#failures.length === 0 && this.#gate.pass()
     ) {
       return Promise.resolve(this.#shift() as T);
     }
@@ -207,10 +206,14 @@ export class Inbox<T extends string | Uint8Array> {
         reject,
         this.#abort,
       );
-      if (this.#first === null && this.#items.length === 0 && !this.#ended) {
-        this.#streak = 0;
+      if (
+        this.#first === null && this.#items.length === 0 && !this.#ended &&
+        this.#gate.pass()
+      ) {
+        this.#gate.waits();
+        waiter.queued = true;
         this.#first = this.#last = waiter;
-      } else this.#append(waiter);
+      } else this.#admit(waiter);
     });
   }
 
@@ -267,8 +270,8 @@ export class Inbox<T extends string | Uint8Array> {
    * never runs dry does not let the event loop go round, for a second at a time.
    */
   #isLate(batch: Waiter<T>): boolean {
-    if (this.#items.length % CLOCK !== 0) return false;
-    return batch.expired = performance.now() >= batch.deadline;
+    if (this.#items.length % MESSAGES_PER_LOOK_AT_THE_CLOCK !== 0) return false;
+    return batch.expired ||= performance.now() >= batch.deadline;
   }
 
   #overLimit(messages: number, bytes: number): boolean {
@@ -289,12 +292,8 @@ export class Inbox<T extends string | Uint8Array> {
       if (signal?.aborted) return reject(signal.reason);
       const waiter = new Waiter<T>(max, resolve, reject, this.#abort);
       waiter.expired = timeout === 0;
-      this.#append(waiter);
-      if (this.#first !== waiter && waiter.previous === null) return; // settled at once
-      if (timeout === 0 && max === 0 && !this.#yielding) {
-        return this.#expire(waiter);
-      }
-
+      this.#admit(waiter);
+      if (waiter.settled) return;
       if (timeout !== undefined && timeout > 0) {
         waiter.cancel = after(timeout, () => this.#expire(waiter));
         waiter.deadline = performance.now() + timeout;
@@ -313,36 +312,44 @@ export class Inbox<T extends string | Uint8Array> {
     this.#serve();
   };
 
-  /** The time of a call is up. */
+  /** The time of a call is up. A batch takes what is there when its turn comes. */
   #expire(waiter: Waiter<T>): void {
     waiter.expired = true;
-    if (waiter.max > 0) return this.#serve();
-    this.#unlink(waiter);
-    waiter.reject(timedOut());
+    if (waiter.max === 0) {
+      this.#unlink(waiter);
+      waiter.reject(timedOut());
+    }
     this.#serve();
   }
 
+  /** Lets a call in, now or when the gate opens: until then nobody waits. */
+  #admit(waiter: Waiter<T>): void {
+    if (this.#gate.pass()) this.#append(waiter);
+    else {
+      this.#gate.hold(() => {
+        if (!waiter.settled) this.#append(waiter);
+      });
+    }
+  }
+
+  /** Puts a call at the end of the line, and serves it if it is the first. */
   #append(waiter: Waiter<T>): void {
+    waiter.queued = true;
     waiter.previous = this.#last;
     if (this.#last === null) this.#first = waiter;
     else this.#last.next = waiter;
     this.#last = waiter;
-    if (this.#first !== waiter || this.#yielding) return;
-    if (++this.#streak >= STREAK) {
-      this.#yielding = true;
-      nextTurn(() => {
-        this.#yielding = false;
-        this.#streak = 0;
-        this.#serve();
-      });
-    } else if (!this.#settle(waiter)) {
-      this.#streak = 0;
-      // A batch at the head of the line collects: the source must not stand still.
-      this.#resume();
-    }
+    if (this.#first === waiter && this.#settle(waiter)) return;
+    if (waiter.max === 0 && waiter.expired) return this.#expire(waiter);
+    if (this.#first !== waiter) return;
+    this.#gate.waits();
+    // A batch at the head of the line collects: the source must not stand still.
+    this.#resume();
   }
 
   #unlink(waiter: Waiter<T>): void {
+    waiter.release();
+    if (!waiter.queued) return; // the gate still holds it
     const { previous, next } = waiter;
     if (previous === null && next === null) { // as in a loop over single calls
       this.#first = this.#last = null;
@@ -353,14 +360,11 @@ export class Inbox<T extends string | Uint8Array> {
       else next.previous = previous;
       waiter.previous = waiter.next = null;
     }
-    waiter.release();
   }
 
   /** Serves the calls that wait, in their order, as far as there is something for them. */
   #serve(): void {
-    while (
-      this.#first !== null && !this.#yielding && this.#settle(this.#first)
-    );
+    while (this.#first !== null && this.#settle(this.#first));
     this.#resume();
   }
 
@@ -431,13 +435,4 @@ export class Inbox<T extends string | Uint8Array> {
 
 function timedOut(): DOMException {
   return new DOMException("No message arrived in time", "TimeoutError");
-}
-
-/**
- * Calls back once the event loop has gone round. What it takes is loaded only
- * here: that costs as much as to load all of this module.
- */
-async function nextTurn(callback: () => void): Promise<void> {
-  const { setImmediate } = await import("node:timers");
-  setImmediate(callback);
 }

@@ -1,24 +1,18 @@
-import { isBlockedPort } from "./capture/preflight.ts";
-import { type ConnectOptions, open, parseOptions } from "./connect.ts";
+import { open } from "./connect.ts";
 import {
   type CloseInfo,
-  endOf,
-  type WebSocketConnection,
+  type ConnectionEnd,
+  WebSocketConnection,
 } from "./connection.ts";
 import { after, type DurationLike, parseDuration, sleep } from "./duration.ts";
-import { ConnectionClosedError, HandshakeError, printable } from "./errors.ts";
-import {
-  checkHeaders,
-  isInvalidUpgrade,
-  kindOf,
-  parseTarget,
-  type Target,
-} from "./handshake.ts";
+import { ConnectionClosedError, HandshakeError } from "./errors.ts";
+import { checkHeaders, parseTarget, type Target } from "./handshake/target.ts";
+import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
 import type { HandshakeResponse } from "./response.ts";
+import { checkCallback, checkCount, kindOf, oneOf, printable } from "./text.ts";
 
 /**
- * How {@linkcode connections} connects and connects again. Every option may be
- * left out.
+ * Options of {@linkcode connections}. All of them can be left out.
  *
  * @example Usage
  * ```ts no-eval
@@ -42,30 +36,30 @@ export interface ReconnectOptions<
   T extends string | Uint8Array = string | Uint8Array,
 > extends ConnectOptions {
   /**
-   * The shortest wait before connecting again. With `maxDelay` alone given, no
-   * longer than that.
+   * The shortest delay before connecting again. If only `maxDelay` is given, it
+   * is at most that.
    *
    * @default {"1s"}
    */
   minDelay?: DurationLike;
   /**
-   * The longest wait before connecting again. With `minDelay` alone given, no
-   * shorter than that.
+   * The longest delay before connecting again. If only `minDelay` is given, it
+   * is at least that.
    *
    * @default {"30s"}
    */
   maxDelay?: DurationLike;
   /**
-   * How much longer each wait may be than the one before: a number from 1.
+   * The factor by which the delay grows each time: a number from 1.
    *
    * @default {2}
    */
   multiplier?: number;
   /**
-   * How the waits of many clients are spread. With `"none"`, wait number `n` is
-   * `minDelay` × `multiplier` to the power of `n` − 1, but at most `maxDelay`.
-   * With `"full"` it is random, evenly between `minDelay` and what wait number
-   * `n` + 1 would be with `"none"`.
+   * Whether delays are randomized, so that many clients do not come back at
+   * once. With `"none"`, delay number `n` is `minDelay` × `multiplier` to the
+   * power of `n` − 1, but at most `maxDelay`. With `"full"` it is random, evenly
+   * between `minDelay` and what delay number `n` + 1 would be with `"none"`.
    *
    * @default {"full"}
    */
@@ -79,14 +73,14 @@ export interface ReconnectOptions<
    */
   maxAttempts?: number;
   /**
-   * A connection that lived this long starts the waits anew, from the shortest.
+   * A connection that lived this long resets the delay to the shortest.
    *
    * @default {"10s"}
    */
   resetAfter?: DurationLike;
   /**
-   * The longest wait that a server may ask for with `Retry-After`; one that
-   * asks for more is asked again after this long. `maxDelay` by default.
+   * Caps the delay that a server asks for with `Retry-After`. Defaults to
+   * `maxDelay`.
    */
   maxRetryAfter?: DurationLike;
   /**
@@ -97,10 +91,10 @@ export interface ReconnectOptions<
    * decided as it is without it.
    */
   retryIf?(error: Error): boolean | undefined;
-  /** Is told of every wait before it begins. */
+  /** Called before each reconnect delay. */
   onRetry?(retry: Retry): void | Promise<void>;
   /**
-   * Is called with every connection before the loop sees it, to send a
+   * Called with every connection before the loop gets it, to send a
    * subscription or to say where to resume. A `ConnectionClosedError` that it
    * throws is left to the loop, which gets the connection all the same, with
    * what it received; any other error ends the loop.
@@ -118,8 +112,8 @@ export interface ReconnectOptions<
  * ```ts no-eval
  * import { connections, type Retry } from "@wstap/wstap";
  *
- * function onRetry({ error, attempt, delay }: Retry) {
- *   console.error(`${error.message}: wait ${attempt}, ${delay} ms`);
+ * function onRetry({ error, attempt, delayMs }: Retry) {
+ *   console.error(`${error.message}: attempt ${attempt} in ${delayMs} ms`);
  * }
  * const feed = connections("wss://example.com/", { onRetry, maxAttempts: 3 });
  * for await (const [connection] of feed) {
@@ -128,15 +122,15 @@ export interface ReconnectOptions<
  * ```
  */
 export interface Retry {
-  /** What ended the last connection, or kept it from being made. */
+  /** The error that ended the last connection or the last attempt. */
   error: Error;
   /**
-   * Which wait this is, from 1. It goes on counting until a connection has
-   * lived for `resetAfter`.
+   * The number of this delay, from 1. It is reset when a connection has lived
+   * for `resetAfter`.
    */
   attempt: number;
-  /** How long it waits now, in milliseconds. */
-  delay: number;
+  /** The delay before the next attempt, in milliseconds. */
+  delayMs: number;
   /**
    * The URL that failed, without credentials. It has its query, which may be
    * secret.
@@ -199,7 +193,7 @@ type Entry = [
  *   let last: string | undefined;
  *   const feed = connections(url, {
  *     onConnect: (connection) => connection.send(JSON.stringify({ after: last })),
- *     onRetry: ({ error, delay }) => console.warn(error.message, `again in ${delay} ms`),
+ *     onRetry: ({ error, delayMs }) => console.warn(error.message, `again in ${delayMs} ms`),
  *   });
  *   for await (const [connection] of feed) {
  *     for await (const message of connection) last = JSON.parse(message).id;
@@ -281,38 +275,47 @@ export function connections(
   void,
   undefined
 >;
-export async function* connections(
+export function connections(
   url: string | URL | (string | URL)[],
   options: ReconnectOptions = {},
 ): AsyncGenerator<Entry, void, undefined> {
-  const settings = parseReconnectOptions(options);
-  const live = new Set(parseTargets(url, options));
-  const { signal } = options;
+  const settings = parseOptions(options);
+  const policy = parsePolicy(options);
+  return reconnect(parseTargets(url, options), settings, policy);
+}
+
+async function* reconnect(
+  targets: Target[],
+  settings: Settings,
+  policy: Policy,
+): AsyncGenerator<Entry, void, undefined> {
+  const live = new Set(targets);
+  const { signal } = settings;
   const never = new AbortController().signal;
   const isRetried = (error: Error) =>
-    options.retryIf?.(error) ?? isTransient(error);
+    policy.retryIf?.(error) ?? isTransient(error);
   let attempt = 0;
   let failures = 0;
 
   while (true) {
-    const tried = await connectToFirst(live, options);
+    const tried = await connectToFirst(live, settings);
     let error: Error;
     if ("error" in tried) {
       error = tried.error;
-      if (++failures >= settings.maxAttempts || !isRetried(error)) throw error;
+      if (++failures >= policy.maxAttempts || !isRetried(error)) throw error;
     } else {
       failures = 0;
       const [connection] = tried.entry;
-      const cancel = after(settings.resetAfter, () => attempt = 0);
+      const cancel = after(policy.resetAfter, () => attempt = 0);
       connection.closed.then(cancel);
       try {
-        await greet(options, tried.entry);
+        await greet(policy, tried.entry);
         yield tried.entry;
       } finally {
         await connection.close();
       }
       signal?.throwIfAborted();
-      const end = endOf(connection);
+      const end = await tried.ended;
       error = end.error as Error | null ??
         closedError(await connection.closed);
       if (!end.ours && !isRetried(error)) {
@@ -322,17 +325,19 @@ export async function* connections(
     }
 
     attempt++;
-    const delay = Math.max(
-      backoff(attempt, settings),
-      Math.min(retryAfter(error), settings.maxRetryAfter),
+    const delayMs = Math.max(
+      backoff(attempt, policy),
+      Math.min(retryAfter(error), policy.maxRetryAfter),
     );
-    await options.onRetry?.({ error, attempt, delay, url: tried.url });
-    await sleep(delay, signal ?? never);
+    await policy.onRetry?.({ error, attempt, delayMs, url: tried.url });
+    await sleep(delayMs, signal ?? never);
   }
 }
 
-interface Settings {
-  /** Milliseconds, as all of these but `multiplier` and `maxAttempts`. */
+/** When to connect again, each option with its value. */
+interface Policy
+  extends Pick<ReconnectOptions, "retryIf" | "onRetry" | "onConnect"> {
+  /** Milliseconds, as `maxDelay`, `resetAfter` and `maxRetryAfter`. */
   minDelay: number;
   maxDelay: number;
   multiplier: number;
@@ -342,10 +347,8 @@ interface Settings {
   maxRetryAfter: number;
 }
 
-/** Gives every option a value; those of `ConnectOptions` are checked only. */
-function parseReconnectOptions(options: ReconnectOptions): Settings {
-  parseOptions(options);
-  const { multiplier = 2, jitter = "full", maxAttempts = Infinity } = options;
+function parsePolicy(options: ReconnectOptions): Policy {
+  const { multiplier = 2, maxAttempts = Infinity } = options;
   const given = (value: DurationLike | undefined) =>
     value === undefined ? undefined : parseDuration(value);
   const min = given(options.minDelay);
@@ -357,50 +360,27 @@ function parseReconnectOptions(options: ReconnectOptions): Settings {
   }
   const minDelay = min ?? Math.min(1_000, max ?? Infinity);
   const maxDelay = max ?? Math.max(30_000, minDelay);
-  for (const [name, value] of Object.entries({ multiplier, maxAttempts })) {
-    if (typeof value !== "number") {
-      throw new TypeError(
-        `Invalid ${name}: expected a number, got ${kindOf(value)}`,
-      );
-    }
+  if (typeof multiplier !== "number") {
+    throw new TypeError(
+      `Invalid multiplier: expected a number, got ${kindOf(multiplier)}`,
+    );
   }
   if (!(multiplier >= 1 && multiplier < Infinity)) {
     throw new RangeError(
       `Invalid multiplier: expected a finite number from 1, got ${multiplier}`,
     );
   }
-  if (
-    maxAttempts !== Infinity &&
-    !(Number.isInteger(maxAttempts) && maxAttempts >= 1)
-  ) {
-    throw new RangeError(
-      `Invalid maxAttempts: expected a whole number from 1 or Infinity, got ${maxAttempts}`,
-    );
-  }
-  if (jitter !== "full" && jitter !== "none") {
-    const got = typeof jitter === "string"
-      ? JSON.stringify(jitter)
-      : kindOf(jitter);
-    throw new TypeError(
-      `Invalid jitter: expected "full" or "none", got ${got}`,
-    );
-  }
-  for (const name of ["retryIf", "onRetry", "onConnect"] as const) {
-    const callback = options[name];
-    if (callback !== undefined && typeof callback !== "function") {
-      throw new TypeError(
-        `Invalid ${name}: expected a function, got ${kindOf(callback)}`,
-      );
-    }
-  }
   return {
     minDelay,
     maxDelay,
     multiplier,
-    jitter,
-    maxAttempts,
+    jitter: oneOf("jitter", options.jitter, ["full", "none"]),
+    maxAttempts: checkCount("maxAttempts", maxAttempts),
     resetAfter: parseDuration(options.resetAfter ?? "10s"),
     maxRetryAfter: given(options.maxRetryAfter) ?? maxDelay,
+    retryIf: checkCallback("retryIf", options.retryIf),
+    onRetry: checkCallback("onRetry", options.onRetry),
+    onConnect: checkCallback("onConnect", options.onConnect),
   };
 }
 
@@ -424,26 +404,47 @@ function parseTargets(
  */
 async function connectToFirst(
   live: Set<Target>,
-  options: ConnectOptions,
-): Promise<{ entry: Entry; url: string } | { error: Error; url: string }> {
-  let failed: { error: Error; url: string } | undefined;
+  settings: Settings,
+): Promise<Connected | Failed> {
+  let failed: Failed | undefined;
   for (const target of [...live]) {
-    const { url, headers } = target;
     try {
-      const entry = await open(url, { ...options, headers }, true);
-      return { entry, url: url.href };
+      const { socket, response } = await open(target, settings);
+      const { promise: ended, resolve: onEnd } = Promise.withResolvers<
+        ConnectionEnd
+      >();
+      const connection = new WebSocketConnection<Message>({
+        socket,
+        url: response.url,
+        settings,
+        onEnd,
+      });
+      return { entry: [connection, response], ended, url: target.url.href };
     } catch (error) {
-      options.signal?.throwIfAborted();
+      settings.signal?.throwIfAborted();
       if (!(error instanceof HandshakeError) && !isTimeout(error)) throw error;
       if (isMissing(error) && live.size > 1) {
         live.delete(target);
         continue;
       }
-      failed = { error, url: url.href };
+      failed = { error, url: target.url.href };
       if (!isUnreachable(error)) break;
     }
   }
   return failed!; // the last that is live always gets here
+}
+
+interface Connected {
+  readonly entry: Entry;
+  /** Resolves when the connection is over. */
+  readonly ended: Promise<ConnectionEnd>;
+  /** The URL that was asked, before redirects. */
+  readonly url: string;
+}
+
+interface Failed {
+  readonly error: Error;
+  readonly url: string;
 }
 
 function isTimeout(error: unknown): error is DOMException {
@@ -469,17 +470,13 @@ function isTransient(error: Error): boolean {
     const { code } = error;
     return code !== 1008 && !(code >= 4000 && code <= 4999);
   }
-  if (!(error instanceof HandshakeError) || error.response === undefined) {
-    return !isInvalidUpgrade(error) && !isBlockedPort(error.cause);
-  }
-  const { status } = error.response;
-  return status === 408 || status === 425 || status === 429 || status >= 500;
+  return !(error instanceof HandshakeError) || error.transient;
 }
 
-/** How long wait number `attempt` is, in milliseconds. */
+/** The length of delay number `attempt`, in milliseconds. */
 function backoff(
   attempt: number,
-  { minDelay, maxDelay, multiplier, jitter }: Settings,
+  { minDelay, maxDelay, multiplier, jitter }: Policy,
 ): number {
   if (minDelay === 0) return 0; // 0 times an infinite power is not a number
   const wait = (n: number) =>
@@ -509,11 +506,11 @@ function closedError(info: CloseInfo): ConnectionClosedError {
 
 /** Calls `onConnect`. If the connection ends meanwhile, the loop still gets what it received. */
 async function greet(
-  options: ReconnectOptions,
+  policy: Policy,
   [connection, response]: Entry,
 ): Promise<void> {
   try {
-    await options.onConnect?.(connection, response);
+    await policy.onConnect?.(connection, response);
   } catch (error) {
     if (!(error instanceof ConnectionClosedError)) throw error;
   }

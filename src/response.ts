@@ -1,6 +1,6 @@
 /**
- * What a {@linkcode HandshakeResponse} is made of, for tests of code that takes
- * one.
+ * Options of the constructor of {@linkcode HandshakeResponse}, for tests of code
+ * that takes one.
  *
  * @example Usage
  * ```ts
@@ -27,7 +27,7 @@ export interface HandshakeResponseInit {
   /** The header fields. */
   headers: Headers;
   /** Which connection the response was read from. */
-  source: "preflight" | "tap" | "socket";
+  source: "preflight" | "direct" | "socket";
   /** The body, or its start. None by default. */
   body?: Uint8Array;
 }
@@ -55,15 +55,15 @@ export class HandshakeResponse {
   readonly status: number;
   /** The standard reason phrase of the status, `""` when there is none. */
   readonly statusText: string;
-  /** The header fields. Their values are the server's: untrusted text. */
+  /** The header fields, immutable. Their values come from the server: untrusted text. */
   readonly headers: Headers;
   /**
    * Which connection the response was read from: that of the `"preflight"`,
-   * the connection itself (`"tap"`), or none (`"socket"`: it says what the
+   * the connection itself (`"direct"`), or none (`"socket"`: it says what the
    * native socket knows, which is the status, the subprotocol and the
    * extensions).
    */
-  readonly source: "preflight" | "tap" | "socket";
+  readonly source: "preflight" | "direct" | "socket";
   readonly #body: Uint8Array;
 
   /**
@@ -75,7 +75,7 @@ export class HandshakeResponse {
     this.url = init.url;
     this.status = init.status;
     this.statusText = init.statusText;
-    this.headers = init.headers;
+    this.headers = immutable(init.headers);
     this.source = init.source;
     this.#body = init.body ?? new Uint8Array();
   }
@@ -162,4 +162,17 @@ export class HandshakeResponse {
       return new TextDecoder(); // a charset that nobody knows
     }
   }
+}
+
+/** Copies headers into an object that refuses changes, as the headers of a `fetch` do. */
+function immutable(headers: Headers): Headers {
+  const copy = new Headers(headers);
+  for (const method of ["append", "delete", "set"] as const) {
+    Object.defineProperty(copy, method, { value: refuseChange });
+  }
+  return copy;
+}
+
+function refuseChange(): never {
+  throw new TypeError("The headers of a handshake response are immutable");
 }

@@ -57,7 +57,7 @@ const wrong: [args: string[], message: string][] = [
   ],
   [
     ["--capture", ""],
-    'Invalid --capture "": expected preflight, tap or none',
+    'Invalid --capture "": expected preflight, direct or none',
   ],
   [["--output", ""], "The value of --output is empty"],
   [["--cert", "a"], "The options --cert and --key go together"],

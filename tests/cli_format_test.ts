@@ -139,7 +139,7 @@ Deno.test("oneLine() joins what isJson() takes", () => {
 
 Deno.test("requestHead() masks what may be secret", () => {
   const head = requestHead({
-    source: "tap",
+    source: "direct",
     url: "wss://feed.example/a?token=x&b=y",
     headers: new Headers([
       ["Host", "feed.example"],

@@ -530,7 +530,7 @@ Deno.test("further URLs are there to fall back to", async () => {
   assertEquals((await run(["-q", urls[0]!, urls[0]!])).code, 3);
 });
 
-Deno.test("a slow reader of the pipe slows the feed down with --capture tap", async () => {
+Deno.test("a slow reader of the pipe slows the feed down with --capture direct", async () => {
   const COUNT = 600;
   const block = frame(1, "x".repeat(65535));
   let sent = 0;
@@ -542,7 +542,7 @@ Deno.test("a slow reader of the pipe slows the feed down with --capture tap", as
     await peer.waitForEnd();
   });
   await using running = start(
-    ["-q", "--capture", "tap", "--max-buffer", "1M", server.url],
+    ["-q", "--capture", "direct", "--max-buffer", "1M", server.url],
     {},
     false,
   );

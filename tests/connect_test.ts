@@ -414,7 +414,10 @@ for (
         assertEquals(await response.text(), body ?? "");
         assertEquals(await response.text(), body ?? "");
         assertEquals(response.contentLength, (body ?? "").length);
-        assertEquals(response.source, capture === "tap" ? "tap" : "preflight");
+        assertEquals(
+          response.source,
+          capture === "direct" ? "direct" : "preflight",
+        );
         for (const [name, value] of Object.entries(headers ?? {})) {
           assertEquals(response.headers.get(name), value);
         }
@@ -571,7 +574,7 @@ each(
 ); // the native socket does not look
 
 each(
-  `"Connection: keep-alive, Upgrade" is valid: a tap takes it, the others name the tap`,
+  `"Connection: keep-alive, Upgrade" is valid: direct takes it, the others name direct`,
   async (capture) => {
     await using server = rawServer(async (peer) => {
       await peer.readHead();
@@ -581,7 +584,7 @@ each(
       const error = await refused(server.url, { capture });
       assertStringIncludes(error.message, `exactly "upgrade"`);
       assertStringIncludes(error.message, `"keep-alive, Upgrade"`);
-      assertStringIncludes(error.message, `capture "tap"`);
+      assertStringIncludes(error.message, `capture "direct"`);
     } else {
       const [connection] = await connectWebSocket(server.url, { capture });
       server.peers.at(-1)!.end();
@@ -781,7 +784,7 @@ each(
     });
     if (fetchRefuses && capture === "preflight") {
       assertStringIncludes(error.message, "port 6667");
-      assertStringIncludes(error.message, `capture "none" and "tap" do not`);
+      assertStringIncludes(error.message, `capture "none" and "direct" do not`);
     } else {
       // It was dialled, and nobody listens.
       assertMatch(error.message, /refused|tcp connect error/i);
@@ -1152,22 +1155,6 @@ each(
   NATIVE,
 );
 
-each(
-  "a tap refuses a proxy, and says what does go through one",
-  async (capture) => {
-    await assertRejects(
-      () =>
-        connectWebSocket("ws://feed.invalid/", {
-          capture,
-          http: { proxy: { url: "http://127.0.0.1:9" } },
-        }),
-      TypeError,
-      `choose capture "preflight" or "none"`,
-    );
-  },
-  CAPTURES.filter((it) => !NATIVE.includes(it)),
-);
-
 // --- Nothing secret in a message ---
 
 each(
@@ -1296,7 +1283,7 @@ each("what onRequest throws ends the handshake", async (capture) => {
 Deno.test("every capture there is is tested", () => {
   const all: Record<NonNullable<ConnectOptions["capture"]>, true> = {
     preflight: true,
-    tap: true,
+    direct: true,
     none: true,
   };
   assertEquals([...CAPTURES].sort(), (Object.keys(all) as Capture[]).sort());

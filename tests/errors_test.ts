@@ -6,7 +6,7 @@ import {
   HandshakeError,
   HandshakeResponse,
 } from "@wstap/wstap";
-import { printable } from "../src/errors.ts";
+import { printable } from "../src/text.ts";
 
 const ERRORS = {
   HandshakeError: new HandshakeError("refused", {

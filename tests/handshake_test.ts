@@ -1,18 +1,55 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { HandshakeError, HandshakeResponse } from "@wstap/wstap";
+import {
+  type Answer,
+  httpError,
+  judge,
+  networkReason,
+} from "../src/handshake/judge.ts";
 import {
   acceptFor,
   createKey,
+  type HandshakeContext,
+  requestHeaders,
+} from "../src/handshake/request.ts";
+import {
   displayUrl,
   httpUrl,
-  networkReason,
   parseTarget,
   redirected,
-  redirectLocation,
-  refusal,
-  requestHeaders,
-  verifyUpgrade,
-} from "../src/handshake.ts";
+} from "../src/handshake/target.ts";
+
+/** What a handshake that follows redirects, or does not, passes on. */
+function createContext(follow = false): HandshakeContext {
+  return {
+    http: {},
+    compression: false,
+    follow,
+    signal: new AbortController().signal,
+    caller: undefined,
+    onRequest: undefined,
+  };
+}
+
+function createAnswer(
+  status: number,
+  statusText: string,
+  headers: HeadersInit = {},
+): Answer {
+  return {
+    status,
+    statusText,
+    headers: new Headers(headers),
+    source: "preflight",
+    body: null,
+  };
+}
 
 function createResponse(
   status: number,
@@ -27,8 +64,6 @@ function createResponse(
     source: "preflight",
   });
 }
-
-// --- The target ---
 
 Deno.test("parseTarget() takes ws: and wss:, as a string or a URL", () => {
   for (const url of ["ws://a.invalid/x?y=z", "WSS://a.invalid:8443/"]) {
@@ -286,14 +321,36 @@ const ACCEPTED: Record<string, Record<string, string>> = {
 };
 
 for (const [what, headers] of Object.entries(ACCEPTED)) {
-  Deno.test(`verifyUpgrade() accepts an answer ${what}`, () => {
-    verifyUpgrade(
+  Deno.test(`judge() accepts an answer ${what}`, async () => {
+    const response = await judge(
       parseTarget("ws://a.invalid/", ["a", "b"]),
-      createResponse(101, "Switching Protocols", { ...VALID, ...headers }),
-      ACCEPT,
+      createAnswer(101, "Switching Protocols", { ...VALID, ...headers }),
+      { accept: ACCEPT },
+      createContext(),
     );
+    assert(response instanceof HandshakeResponse);
+    assertEquals(response.status, 101);
+    assertEquals(response.source, "preflight");
   });
 }
+
+Deno.test("judge() refuses for Deno's WebSocket a Connection header that it would not take", async () => {
+  const error = await assertRejects(
+    () =>
+      judge(
+        parseTarget("ws://a.invalid/"),
+        createAnswer(101, "Switching Protocols", {
+          ...VALID,
+          Connection: "keep-alive, Upgrade",
+        }),
+        { accept: ACCEPT, native: true },
+        createContext(),
+      ),
+    HandshakeError,
+    `and it is "keep-alive, Upgrade"; capture "direct" takes it`,
+  );
+  assertEquals(error.transient, false);
+});
 
 const INVALID: [string, Record<string, string | null>, string][] = [
   ["no Upgrade", { Upgrade: null }, "its Upgrade header is missing"],
@@ -342,50 +399,84 @@ const INVALID: [string, Record<string, string | null>, string][] = [
 ];
 
 for (const [what, headers, message] of INVALID) {
-  Deno.test(`verifyUpgrade() refuses an answer with ${what}, and names the rule`, () => {
-    const response = createResponse(101, "Switching Protocols", VALID);
+  Deno.test(`judge() refuses an answer with ${what}, and names the rule`, async () => {
+    const answer = createAnswer(101, "Switching Protocols", VALID);
     for (const [name, value] of Object.entries(headers)) {
-      if (value === null) response.headers.delete(name);
-      else response.headers.set(name, value);
+      if (value === null) answer.headers.delete(name);
+      else answer.headers.set(name, value);
     }
-    const error = assertThrows(
+    const error = await assertRejects(
       () =>
-        verifyUpgrade(
+        judge(
           parseTarget("ws://a.invalid/x?secret", ["a", "b"]),
-          response,
-          ACCEPT,
+          answer,
+          { accept: ACCEPT },
+          createContext(),
         ),
       HandshakeError,
       message,
     );
     assertMatch(error.message, /^Cannot connect to ws:\/\/a\.invalid\/x: /);
     assertEquals(error.url, "ws://a.invalid/x?secret");
-    assertEquals(error.response, response);
+    assertEquals([...error.response!.headers], [...answer.headers]);
+    assertEquals(error.transient, false);
   });
 }
 
-Deno.test("refusal() has the status and its reason, if there is one", () => {
-  const target = parseTarget("ws://a.invalid/x?secret");
+Deno.test("judge() refuses any other status, with its reason and the body", async () => {
+  const error = await assertRejects(
+    () =>
+      judge(
+        parseTarget("ws://a.invalid/x?secret"),
+        {
+          ...createAnswer(404, "Not Found", { "X-Trace": "1" }),
+          body: new Blob(["there is no such feed"]).stream(),
+        },
+        { accept: ACCEPT },
+        createContext(true),
+      ),
+    HandshakeError,
+  );
   assertEquals(
-    refusal(target, createResponse(404, "Not Found")).message,
+    error.message,
     "Cannot connect to ws://a.invalid/x: HTTP error: 404 Not Found",
   );
-  assertEquals(
-    refusal(target, createResponse(599, "")).message,
-    "Cannot connect to ws://a.invalid/x: HTTP error: 599",
-  );
+  assertEquals(error.response?.headers.get("x-trace"), "1");
+  assertEquals(await error.response?.text(), "there is no such feed");
 });
 
-// --- Redirects ---
+Deno.test("httpError() leaves out the reason where there is none", () => {
+  assertEquals(httpError(599, ""), "HTTP error: 599");
+});
 
-Deno.test("redirectLocation() is the Location of 301, 302, 303, 307 and 308 alone", () => {
-  const headers = new Headers({ Location: "/x" });
-  const statuses = [200, 201, 300, 301, 302, 303, 304, 305, 307, 308, 404];
-  assertEquals(
-    statuses.filter((it) => redirectLocation(it, headers) === "/x"),
-    [301, 302, 303, 307, 308],
+Deno.test("judge() finds the Location of 301, 302, 303, 307 and 308 alone, if redirects are followed", async () => {
+  const target = parseTarget("ws://a.invalid/");
+  const followed: number[] = [];
+  for (let status = 300; status < 310; status++) {
+    const answer = createAnswer(status, "", { location: "/x" });
+    const expected = { accept: ACCEPT };
+    await assertRejects(
+      () => judge(target, answer, expected, createContext(false)),
+      HandshakeError,
+    );
+    const result = await judge(target, answer, expected, createContext(true))
+      .catch(() => null);
+    if (result === null || result instanceof HandshakeResponse) continue;
+    assertEquals(result.location, "/x");
+    followed.push(status);
+  }
+  assertEquals(followed, [301, 302, 303, 307, 308]);
+  await assertRejects(
+    () =>
+      judge(
+        target,
+        createAnswer(302, "Found"),
+        { accept: ACCEPT },
+        createContext(true),
+      ),
+    HandshakeError,
+    "HTTP error: 302 Found",
   );
-  assertEquals(redirectLocation(302, new Headers()), null);
 });
 
 const response = createResponse(302, "Found");

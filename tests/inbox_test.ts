@@ -5,6 +5,7 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { Gate } from "../src/gate.ts";
 import { Inbox, type InboxOptions } from "../src/inbox.ts";
 
 type Message = string | Uint8Array;
@@ -611,18 +612,141 @@ Deno.test("Inbox does not starve the event loop once it has ended", async () => 
   assertEquals(stop, true, "the timer never fired");
 });
 
-Deno.test("Inbox keeps its order, and its limit, while it gives way to the event loop", async () => {
-  const { inbox, overflows } = createBounded({ messages: 2 });
-  for (let i = 0; i < 3000; i++) {
-    inbox.push(`${i}`);
-    const [first, second] = [inbox.take(), inbox.takeBatch(0, 2)];
-    inbox.push(`${i}a`);
-    inbox.push(`${i}b`);
-    assertEquals(await first, `${i}`);
-    const third = inbox.takeBatch(0, 2);
-    assertEquals([...await second, ...await third], [`${i}a`, `${i}b`]);
+/** An inbox whose gate is shut by `fill()`, and opens when the test says so. */
+function createHeld(options: Partial<InboxOptions> = {}) {
+  const turns: (() => void)[] = [];
+  const inbox = new Inbox<string>({
+    limit: { messages: 5, bytes: Infinity },
+    overflow: "drop-oldest",
+    ...options,
+    gate: new Gate((callback) => turns.push(callback)),
+  });
+  return {
+    inbox,
+    /** Polls until the gate is shut; the poll that it holds is given up. */
+    async fill() {
+      for (let held = false; !held;) {
+        const controller = new AbortController();
+        const { signal } = controller;
+        const poll = inbox.take({ timeout: 0, signal }).catch(() => {});
+        held = turns.length > 0;
+        if (held) controller.abort();
+        await poll;
+      }
+    },
+    open: () => turns.shift()!(),
+  };
+}
+
+for (
+  const make of [
+    (inbox: Inbox<string>) => inbox.takeBatch(0, Infinity),
+    (inbox: Inbox<string>) => inbox.takeBatch(60_000, Infinity),
+  ]
+) {
+  Deno.test(`Inbox keeps its limit while it holds back ${make}`, async () => {
+    const { inbox, fill, open } = createHeld();
+    await fill();
+    const batch = make(inbox);
+    for (let i = 0; i < 1000; i++) {
+      inbox.push(`${i}`);
+      assert(inbox.buffered.messages <= 5, `${inbox.buffered.messages}`);
+    }
+    assertEquals(inbox.buffered.messages, 5);
+    open();
+    assertEquals(await batch, ["995", "996", "997", "998", "999"]);
+    assertEquals(inbox.dropped, 995);
+  });
+}
+
+Deno.test("Inbox overflows while it holds a call back, and serves it in its turn", async () => {
+  let overflows = 0;
+  const { inbox, fill, open } = createHeld({
+    overflow: "error",
+    onOverflow: () => {
+      overflows++;
+      inbox.end({ error: LOST }, BATCH_LOST);
+    },
+  });
+  await fill();
+  const [first, batch] = [inbox.take(), inbox.takeBatch(0, 2)];
+  for (let i = 0; i < 100; i++) inbox.push(`${i}`);
+  assertEquals(overflows, 1);
+  open();
+  assertEquals(await first, "0");
+  assertEquals(await batch, ["1", "2"]);
+});
+
+Deno.test("Inbox pauses its source while it holds a call back", async () => {
+  let pauses = 0;
+  const { inbox, fill, open } = createHeld({
+    overflow: "pause",
+    onPause: () => pauses++,
+  });
+  await fill();
+  const batch = inbox.takeBatch(60_000, 7);
+  for (let i = 0; i < 6; i++) inbox.push(`${i}`);
+  assertEquals(pauses, 1);
+  open();
+  assertEquals((await batch).length, 6);
+});
+
+Deno.test("Inbox serves held calls in the order in which they were made", async () => {
+  const { inbox, fill, open } = createHeld();
+  await fill();
+  const order: string[] = [];
+  const calls = [
+    inbox.take().then((it) => order.push(`1 ${it}`)),
+    inbox.takeBatch(0, 2).then((it) => order.push(`2 ${it}`)),
+    inbox.take({ timeout: 0 }).then((it) => order.push(`3 ${it}`)),
+  ];
+  for (const message of ["a", "b", "c", "d"]) inbox.push(message);
+  assertEquals(order, []);
+  open();
+  await Promise.all(calls);
+  assertEquals(order, ["1 a", "2 b,c", "3 d"]);
+});
+
+Deno.test("Inbox forgets a held call that is aborted, and keeps what it would have taken", async () => {
+  const { inbox, fill, open } = createHeld();
+  await fill();
+  const controller = new AbortController();
+  const aborted = inbox.take({ signal: controller.signal });
+  const batch = inbox.takeBatch(60_000, 9, controller.signal);
+  inbox.push("a");
+  controller.abort(new Error("stop"));
+  await assertRejects(() => aborted, Error, "stop");
+  await assertRejects(() => batch, Error, "stop");
+  open();
+  assertEquals(await inbox.take(), "a");
+});
+
+Deno.test("Inbox never stops serving recvBatch(0) on a fast feed", async () => {
+  const inbox = createInbox();
+  let got = 0;
+  for (let i = 0; i < 5000; i++) {
+    const batch = inbox.takeBatch(0, Infinity);
+    for (let j = 0; j < 256; j++) inbox.push("x");
+    got += (await batch).length;
   }
-  assertEquals(overflows(), 0);
+  got += (await inbox.takeBatch(0, Infinity)).length;
+  assertEquals(got, 5000 * 256);
+});
+
+Deno.test("Inbox lets the event loop run while calls poll behind a waiting call", async () => {
+  const inbox = createInbox();
+  const waiting = inbox.take();
+  let stop = false;
+  const timer = setTimeout(() => {
+    stop = true;
+    inbox.push("a");
+  }, 0);
+  for (let i = 0; !stop && i < 1_000_000; i++) {
+    await inbox.take({ timeout: 0 }).catch(() => {});
+  }
+  clearTimeout(timer);
+  assertEquals(stop, true, "the timer never fired");
+  assertEquals(await waiting, "a");
 });
 
 Deno.test("Inbox aborts and times out calls while it gives way to the event loop", async () => {

@@ -22,26 +22,21 @@ function withNet(order: ClientOrder, ...hosts: string[]) {
 }
 
 for (const capture of CAPTURES) {
-  // The listener of the tap is the one thing that needs a host of its own.
-  const more = capture === "tap" ? ["127.0.0.1"] : [];
-
-  Deno.test(`ws: needs the net to the host${more.length ? " and 127.0.0.1" : ""} alone (${capture})`, async () => {
+  Deno.test(`ws: needs the net to the host alone (${capture})`, async () => {
     await using server = feed();
     const { port } = new URL(server.url);
     const url = `ws://localhost:${port}/`;
     const [got, refused, again, without] = await Promise.all([
-      withNet({ url, options: { capture } }, `localhost:${port}`, ...more),
+      withNet({ url, options: { capture } }, `localhost:${port}`),
       withNet(
         { url: `${url}refuse`, options: { capture } },
         `localhost:${port}`,
-        ...more,
       ),
       withNet(
         { url, options: { capture }, reconnect: true },
         `localhost:${port}`,
-        ...more,
       ),
-      withNet({ url, options: { capture } }, ...more),
+      withNet({ url, options: { capture } }),
     ]);
     assertEquals(got, {
       status: 101,
@@ -61,22 +56,11 @@ for (const capture of CAPTURES) {
     const { port } = new URL(server.url);
     const url = `wss://localhost:${port}/`;
     const options = { capture, http: { caCerts: [ca] } };
-    const got = await withNet({ url, options }, `localhost:${port}`, ...more);
+    const got = await withNet({ url, options }, `localhost:${port}`);
     assertEquals(got.error, "");
     assertEquals(got.message, "hello");
   });
 }
-
-Deno.test("tap without 127.0.0.1 is refused, and says what to allow", async () => {
-  await using server = feed();
-  const { port } = new URL(server.url);
-  const url = `ws://localhost:${port}/`;
-  const options = { capture: "tap" } as const;
-  const { error } = await withNet({ url, options }, `localhost:${port}`);
-  assertStringIncludes(error, "NotCapable");
-  assertStringIncludes(error, "--allow-net=127.0.0.1");
-  assertEquals(server.requests, []);
-});
 
 /** Runs the command line; gives its exit code and what it wrote. */
 async function wstap(permissions: string[], ...args: string[]) {

@@ -9,8 +9,8 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { connectWebSocket, HandshakeError } from "@wstap/wstap";
-import { readStart } from "../src/capture/body.ts";
-import type { Scope } from "../src/capture/scope.ts";
+import { readStart } from "../src/handshake/body.ts";
+import type { HandshakeContext } from "../src/handshake/request.ts";
 import { upgrade } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { spawnServer } from "./fixtures/child.ts";
@@ -243,11 +243,12 @@ Deno.test("200 connects in a row succeed where one connection is allowed at a ti
 // --- The body of a refusal ---
 
 /** What `readStart` needs, with a signal that never aborts. */
-function createScope(caller?: AbortSignal): Scope {
+function createContext(caller?: AbortSignal): HandshakeContext {
   const { signal } = new AbortController();
   const onRequest = undefined;
   return {
     http: {},
+    compression: false,
     follow: false,
     signal: caller ?? signal,
     caller,
@@ -272,7 +273,7 @@ Deno.test("readStart() gives what came in 5 seconds of a body that never ends", 
     new Uint8Array([3]),
   );
   let settled = false;
-  const start = readStart(body, createScope());
+  const start = readStart(body, createContext());
   start.then(() => settled = true);
   await time.runMicrotasks();
   time.tick(4_999);
@@ -289,7 +290,7 @@ Deno.test("readStart() reads 64 KiB and no more", async () => {
     new Uint8Array(60_000).fill(2),
     new Uint8Array(60_000).fill(3),
   );
-  const start = await readStart(body, createScope());
+  const start = await readStart(body, createContext());
   assertEquals(start.length, 65_536);
   assertEquals([start[59_999], start[60_000], start[65_535]], [1, 2, 2]);
   await cancelled;
@@ -299,7 +300,7 @@ Deno.test("readStart() rejects with the caller's reason", async () => {
   using _time = new FakeTime(); // in which 5 seconds never pass
   const controller = new AbortController();
   const { body, cancelled } = endless(new Uint8Array([1]));
-  const start = readStart(body, createScope(controller.signal));
+  const start = readStart(body, createContext(controller.signal));
   controller.abort(new Error("enough"));
   await assertRejects(() => start, Error, "enough");
   await cancelled;
@@ -313,6 +314,6 @@ Deno.test("readStart() gives what came of a body that breaks off, and nothing of
       else controller.error(new Error("reset"));
     },
   }, { highWaterMark: 0 });
-  assertEquals(await readStart(body, createScope()), new Uint8Array([1]));
-  assertEquals(await readStart(null, createScope()), new Uint8Array());
+  assertEquals(await readStart(body, createContext()), new Uint8Array([1]));
+  assertEquals(await readStart(null, createContext()), new Uint8Array());
 });

@@ -21,13 +21,13 @@ Deno.test("HandshakeResponse has what it was made of", () => {
     url: "wss://example.invalid/feed",
     status: 404,
     statusText: "Not Found",
-    source: "tap",
+    source: "direct",
     headers: { "X-One": "1" },
   });
   assertEquals(response.url, "wss://example.invalid/feed");
   assertEquals(response.status, 404);
   assertEquals(response.statusText, "Not Found");
-  assertEquals(response.source, "tap");
+  assertEquals(response.source, "direct");
   assertEquals(response.headers.get("x-one"), "1");
 });
 

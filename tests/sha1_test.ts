@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { sha1 } from "../src/sha1.ts";
+import { sha1 } from "../src/handshake/sha1.ts";
 
 Deno.test("sha1() digests the examples of FIPS 180-4", () => {
   const hex = (text: string) =>

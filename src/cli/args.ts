@@ -8,6 +8,7 @@ import { usageError } from "./exit.ts";
 import { readBytes, readText } from "./files.ts";
 import type { Flags } from "./flags.ts";
 import { OPTIONS, type ValueName } from "./options.ts";
+import { decodePercent } from "../text.ts";
 import { authorization, headerLines, secret } from "./secrets.ts";
 import { decodeText } from "./visible.ts";
 
@@ -110,6 +111,7 @@ function connectOptions(flags: Flags): ConnectOptions {
     overflow: choice(flags, "overflow") as ConnectOptions["overflow"],
     handshakeTimeout: seconds(duration(flags, "timeout")),
     idleTimeout: seconds(duration(flags, "idle-timeout")),
+    ...directOptions(flags),
     // Someone waits for the prompt to come back.
     closeTimeout: "2s",
     // The format decides what becomes of binary messages.
@@ -124,6 +126,22 @@ function connectOptions(flags: Flags): ConnectOptions {
       ...(proxy !== undefined &&
         { proxy: parseProxy(secret("--proxy", proxy)) }),
     },
+  };
+}
+
+/** What only our own socket can do. */
+function directOptions(flags: Flags): ConnectOptions {
+  const names = ["ping-interval", "ping-timeout"] as const;
+  const given = flags.has("compress")
+    ? "compress"
+    : names.find((name) => flags.get(name) !== undefined);
+  if (given !== undefined && flags.get("capture") !== "direct") {
+    throw usageError(`The option --${given} needs --capture direct`);
+  }
+  return {
+    compression: flags.has("compress"),
+    pingInterval: seconds(duration(flags, "ping-interval")),
+    pingTimeout: seconds(duration(flags, "ping-timeout")),
   };
 }
 
@@ -181,19 +199,11 @@ function parseProxy(value: string): Deno.Proxy {
     url: url.href,
     ...(username !== "" && {
       basicAuth: {
-        username: decoded(username),
-        password: decoded(password),
+        username: decodePercent(username),
+        password: decodePercent(password),
       },
     }),
   };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text; // a "%" that encodes nothing stands for itself
-  }
 }
 
 function fileMessage(path: string, binary: boolean): string | Uint8Array {

@@ -13,8 +13,8 @@ Usage: wstap [OPTION...] URL [FALLBACK-URL...]
 const NOTES = `\
 Formats: json is pretty on a terminal, and makes arrays of values; ndjson has
   binary messages in base64.
-Capture: preflight asks ahead on a connection of its own; tap is exact, one
-  connection, and slows a fast feed down; none asks nothing.
+Capture: preflight asks ahead on a connection of its own; direct is one
+  connection, exact, and slows a fast feed down; none asks nothing.
 Secrets: @FILE as the value of -H, -u, --bearer or --proxy, or ${USER_VARIABLE} or
   ${BEARER_VARIABLE} in the environment, keeps one off the command line.
 Input: each line of standard input, unless a terminal, is sent as a message; its

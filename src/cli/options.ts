@@ -138,8 +138,8 @@ export const GROUPS = {
     {
       name: "capture",
       value: "MODE",
-      choices: ["preflight", "tap", "none"],
-      help: "where the head comes from: preflight, tap or none",
+      choices: ["preflight", "direct", "none"],
+      help: "where the head comes from: preflight, direct or none",
     },
     {
       name: "redirect",
@@ -151,6 +151,20 @@ export const GROUPS = {
       name: "timeout",
       value: "TIME",
       help: "how long the handshake may take (30s)",
+    },
+    {
+      name: "compress",
+      help: "offer compression; needs --capture direct",
+    },
+    {
+      name: "ping-interval",
+      value: "TIME",
+      help: "send a ping every TIME; needs --capture direct",
+    },
+    {
+      name: "ping-timeout",
+      value: "TIME",
+      help: "how long its pong may take (20s)",
     },
     {
       name: "idle-timeout",

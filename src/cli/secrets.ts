@@ -1,4 +1,5 @@
 import { promptSecret } from "@std/cli/prompt-secret";
+import { basicAuth } from "../text.ts";
 import { usageError } from "./exit.ts";
 import { readText } from "./files.ts";
 
@@ -67,9 +68,10 @@ export function secret(option: string, value: string): string {
 }
 
 function basic(user: string): string {
-  const text = user.includes(":") ? user : `${user}:${askPassword(user)}`;
-  const bytes = new TextEncoder().encode(text);
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+  const colon = user.indexOf(":");
+  return colon === -1
+    ? basicAuth(user, askPassword(user))
+    : basicAuth(user.slice(0, colon), user.slice(colon + 1));
 }
 
 function askPassword(user: string): string {

@@ -28,9 +28,9 @@ export function sessions(
     ...reconnect ?? { retryIf: () => false },
     signal,
     ...(trace && { onRequest: (request) => trace.request(request) }),
-    onRetry: ({ error, delay }) => {
+    onRetry: ({ error, delayMs }) => {
       trace?.answered();
-      const wait = (delay / 1000).toFixed(delay < 10_000 ? 1 : 0);
+      const wait = (delayMs / 1000).toFixed(delayMs < 10_000 ? 1 : 0);
       notes.error(`${error.message}; connecting again in ${wait} s`);
     },
   });

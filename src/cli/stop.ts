@@ -1,7 +1,5 @@
+import { after } from "../duration.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
-
-/** The longest delay that one timer can wait; a longer one would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1;
 
 /**
  * What ends a tap from outside: the first SIGINT or SIGTERM asks it to end well,
@@ -12,7 +10,7 @@ export class Stop implements Disposable {
   code: ExitCode | null = null;
   readonly #controller = new AbortController();
   #signalled = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTimer = () => {};
   readonly #listeners: [Deno.Signal, () => void][] = [];
 
   /** Aborts when the tap is to end. */
@@ -49,12 +47,7 @@ export class Stop implements Disposable {
   /** Asks the tap to end after so many milliseconds, however many. */
   requestAfter(milliseconds: number, code: ExitCode): void {
     if (milliseconds === Infinity) return;
-    this.#timer = milliseconds > MAX_DELAY
-      ? setTimeout(
-        () => this.requestAfter(milliseconds - MAX_DELAY, code),
-        MAX_DELAY,
-      )
-      : setTimeout(() => this.request(code), milliseconds);
+    this.#cancelTimer = after(milliseconds, () => this.request(code));
   }
 
   /** Resolves when the tap is to end. */
@@ -66,7 +59,7 @@ export class Stop implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     for (const [name, listener] of this.#listeners) {
       Deno.removeSignalListener(name, listener);
     }

@@ -2,7 +2,7 @@ import type { HandshakeRequest } from "../../mod.ts";
 import { requestHead, shownUrl } from "./head.ts";
 import type { Notes } from "./notes.ts";
 
-const NAMES = { preflight: "pre-flight", tap: "tap", socket: "socket" };
+const NAMES = { preflight: "pre-flight", direct: "direct", socket: "socket" };
 
 /** Shows what is asked of whom, and how long each answer took. */
 export class Trace {

@@ -1,21 +1,12 @@
-/**
- * What must not reach a terminal as it is: the control characters of ASCII and
- * of Latin-1, line and paragraph separators, and what turns the direction of
- * text.
- */
-const UNSAFE =
-  // deno-lint-ignore no-control-regex -- control characters are what it looks for
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+import { escapeCharacter, UNPRINTABLE } from "../text.ts";
 
 const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** Shows untrusted text on a terminal: one line, in which no character acts. */
 export function visible(text: string): string {
   return text.replace(
-    UNSAFE,
-    (character) =>
-      SHORT[character] ??
-        "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
+    UNPRINTABLE,
+    (character) => SHORT[character] ?? escapeCharacter(character),
   );
 }
 

@@ -168,9 +168,9 @@ export const rules: HostileCase[] = [
     serve: upgrades({ "Connection": "keep-alive, Upgrade" }),
     expected: {
       ...native(
-        `${INVALID}Deno's WebSocket wants its Connection header to be exactly "upgrade", and it is "keep-alive, Upgrade"; capture "tap" takes it`,
+        `${INVALID}Deno's WebSocket wants its Connection header to be exactly "upgrade", and it is "keep-alive, Upgrade"; capture "direct" takes it`,
       ),
-      tap: OPENED,
+      direct: OPENED,
     },
   },
   {
@@ -185,7 +185,7 @@ export const rules: HostileCase[] = [
       preflight:
         `${INVALID}its Sec-WebSocket-Accept header is missing and does not answer the key`,
       none: OPENED,
-      tap:
+      direct:
         `${INVALID}its Sec-WebSocket-Accept header is missing and does not answer the key`,
     },
   },
@@ -196,7 +196,7 @@ export const rules: HostileCase[] = [
       preflight:
         `${INVALID}its Sec-WebSocket-Accept header is "" and does not answer the key`,
       none: OPENED,
-      tap:
+      direct:
         `${INVALID}its Sec-WebSocket-Accept header is "" and does not answer the key`,
     },
   },
@@ -207,7 +207,7 @@ export const rules: HostileCase[] = [
       preflight:
         `${INVALID}its Sec-WebSocket-Accept header is * and does not answer the key`,
       none: OPENED,
-      tap:
+      direct:
         `${INVALID}its Sec-WebSocket-Accept header is * and does not answer the key`,
     },
   },
@@ -218,7 +218,7 @@ export const rules: HostileCase[] = [
       preflight:
         `${INVALID}its Sec-WebSocket-Accept header is * and does not answer the key`,
       none: OPENED,
-      tap:
+      direct:
         `${INVALID}its Sec-WebSocket-Accept header is * and does not answer the key`,
     },
   },
@@ -229,7 +229,7 @@ export const rules: HostileCase[] = [
       preflight:
         `${INVALID}its Sec-WebSocket-Accept header is * and does not answer the key`,
       none: OPENED,
-      tap:
+      direct:
         `${INVALID}its Sec-WebSocket-Accept header is * and does not answer the key`,
     },
   },
@@ -275,7 +275,7 @@ export const rules: HostileCase[] = [
       preflight:
         `${INVALID}it chose the subprotocol "chat, feed", which was not offered`,
       none: OPENED,
-      tap:
+      direct:
         `${INVALID}it chose the subprotocol "chat, feed", which was not offered`,
     },
   },
@@ -308,7 +308,7 @@ export const rules: HostileCase[] = [
       preflight:
         `${INVALID}it chose the extension "Â\\u009b31mÂ\\u009d", and none was offered`,
       none: OPENED,
-      tap:
+      direct:
         `${INVALID}it chose the extension "Â\\u009b31mÂ\\u009d", and none was offered`,
     },
   },
@@ -321,7 +321,7 @@ export const heads: HostileCase[] = [
     serve: upgrades({}, { status: "HTTP/1.0 101 Switching Protocols" }),
     expected: {
       ...native(OPENED),
-      tap: `${INVALID}it speaks HTTP/1.0, not HTTP/1.1`,
+      direct: `${INVALID}it speaks HTTP/1.0, not HTTP/1.1`,
     },
   },
   {
@@ -329,7 +329,7 @@ export const heads: HostileCase[] = [
     serve: upgrades({}, { status: "HTTP/1.2 101 Switching Protocols" }),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -337,7 +337,7 @@ export const heads: HostileCase[] = [
     serve: upgrades({}, { status: "HTTP/2.0 101 Switching Protocols" }),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -345,7 +345,7 @@ export const heads: HostileCase[] = [
     serve: says("\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64"),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head breaks off`,
+      direct: `${INVALID}its head breaks off`,
     },
   },
   {
@@ -353,7 +353,7 @@ export const heads: HostileCase[] = [
     serve: says("<html>hello</html>"),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head breaks off`,
+      direct: `${INVALID}its head breaks off`,
     },
   },
   {
@@ -361,7 +361,7 @@ export const heads: HostileCase[] = [
     serve: says(`http/1.1 101 Switching Protocols\r\n${UPGRADE}\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -369,7 +369,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 \r\n${UPGRADE}\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -377,7 +377,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 10 Switching Protocols\r\n${UPGRADE}\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -385,7 +385,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 1010 Switching Protocols\r\n${UPGRADE}\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -393,7 +393,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 000 Nothing\r\n${UPGRADE}\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -408,7 +408,7 @@ export const heads: HostileCase[] = [
     ),
     expected: {
       ...native("refused: *"),
-      tap: "refused: HTTP error: 404 Not Found",
+      direct: "refused: HTTP error: 404 Not Found",
     },
   },
   {
@@ -422,7 +422,7 @@ export const heads: HostileCase[] = [
     serve: says("220 mail.example.com ESMTP\r\n"),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head breaks off`,
+      direct: `${INVALID}its head breaks off`,
     },
   },
   {
@@ -430,7 +430,7 @@ export const heads: HostileCase[] = [
     serve: says("SSH-2.0-OpenSSH_9.9\r\n"),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head breaks off`,
+      direct: `${INVALID}its head breaks off`,
     },
   },
   {
@@ -438,7 +438,7 @@ export const heads: HostileCase[] = [
     serve: says("\x15\x03\x01\0\x02\x02\x46"),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head breaks off`,
+      direct: `${INVALID}its head breaks off`,
     },
   },
   {
@@ -451,7 +451,7 @@ export const heads: HostileCase[] = [
     serve: says(`\r\n\r\nHTTP/1.1 101 X\r\n${UPGRADE}\r\n`),
     expected: {
       ...native("opened lost"),
-      tap: `${INVALID}it does not begin with an HTTP/1.1 status line`,
+      direct: `${INVALID}it does not begin with an HTTP/1.1 status line`,
     },
   },
   {
@@ -473,7 +473,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 X\r\n${UPGRADE}\r\n`.replaceAll("\n", "")),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head breaks off`,
+      direct: `${INVALID}its head breaks off`,
     },
   },
   {
@@ -481,7 +481,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 X\r\n${UPGRADE}X: a\rSet-Cookie: b\r\n\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -489,7 +489,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 X\r\n${UPGRADE}X: a\0b\r\n\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -497,7 +497,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 X\r\n${UPGRADE}X: \x1b[2J\r\n\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -505,7 +505,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 X\r\n${UPGRADE}X\0Y: a\r\n\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -515,7 +515,7 @@ export const heads: HostileCase[] = [
     ),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -525,7 +525,7 @@ export const heads: HostileCase[] = [
     ),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -533,7 +533,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 X\r\n${UPGRADE}: a\r\n\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -541,7 +541,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 X\r\n${UPGRADE}nothing\r\n\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}it has a malformed header`,
+      direct: `${INVALID}it has a malformed header`,
     },
   },
   {
@@ -554,7 +554,7 @@ export const heads: HostileCase[] = [
     serve: upgrades({ "X": "x".repeat(64 * 1024) }),
     expected: {
       ...native(OPENED),
-      tap: `${INVALID}its head is larger than 64 KiB`,
+      direct: `${INVALID}its head is larger than 64 KiB`,
     },
   },
   {
@@ -562,7 +562,7 @@ export const heads: HostileCase[] = [
     serve: upgrades({ "X": "x".repeat(1024 * 1024) }),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head is larger than 64 KiB`,
+      direct: `${INVALID}its head is larger than 64 KiB`,
     },
   },
   {
@@ -575,7 +575,7 @@ export const heads: HostileCase[] = [
     }),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head is larger than 64 KiB`,
+      direct: `${INVALID}its head is larger than 64 KiB`,
     },
   },
   {
@@ -583,7 +583,7 @@ export const heads: HostileCase[] = [
     serve: says(`HTTP/1.1 101 ${"x".repeat(1024 * 1024)}\r\n${UPGRADE}\r\n`),
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head is larger than 64 KiB`,
+      direct: `${INVALID}its head is larger than 64 KiB`,
     },
   },
   {
@@ -596,7 +596,7 @@ export const heads: HostileCase[] = [
     },
     expected: {
       ...native("refused: *"),
-      tap: `${INVALID}its head is larger than 64 KiB`,
+      direct: `${INVALID}its head is larger than 64 KiB`,
     },
   },
   {
@@ -645,7 +645,7 @@ export const heads: HostileCase[] = [
     options: { handshakeTimeout: "300ms" },
     expected: {
       ...native("timeout"),
-      tap: `${INVALID}its head is larger than 64 KiB`,
+      direct: `${INVALID}its head is larger than 64 KiB`,
     },
   },
   {
@@ -702,7 +702,7 @@ export const bodies: HostileCase[] = [
     serve: answers("503 x\r\nContent-Length: -5", "hello"),
     expected: {
       ...native("refused: *"),
-      tap: "refused: HTTP error: 503 Service Unavailable; body of 5",
+      direct: "refused: HTTP error: 503 Service Unavailable; body of 5",
     },
   },
   {
@@ -710,7 +710,7 @@ export const bodies: HostileCase[] = [
     serve: answers("503 x\r\nContent-Length: many", "hello"),
     expected: {
       ...native("refused: *"),
-      tap: "refused: HTTP error: 503 Service Unavailable; body of 5",
+      direct: "refused: HTTP error: 503 Service Unavailable; body of 5",
     },
   },
   {
@@ -718,7 +718,7 @@ export const bodies: HostileCase[] = [
     serve: answers(`503 x\r\nContent-Length: ${"9".repeat(30)}`, "hello"),
     expected: {
       ...native("refused: *"),
-      tap: "refused: HTTP error: 503 Service Unavailable; body of 5",
+      direct: "refused: HTTP error: 503 Service Unavailable; body of 5",
     },
   },
   {
@@ -729,7 +729,7 @@ export const bodies: HostileCase[] = [
     ),
     expected: {
       ...native("refused: *"),
-      tap: "refused: HTTP error: 503 Service Unavailable; body of 7",
+      direct: "refused: HTTP error: 503 Service Unavailable; body of 7",
     },
   },
   {
@@ -806,7 +806,7 @@ export const bodies: HostileCase[] = [
     options: { headers: { "Accept-Encoding": "gzip" } },
     expected: {
       ...native("refused: HTTP error: 503 Service Unavailable"), // fetch gives up on it
-      tap: "refused: HTTP error: 503 Service Unavailable; body of 5",
+      direct: "refused: HTTP error: 503 Service Unavailable; body of 5",
     },
   },
   {
@@ -820,7 +820,7 @@ export const bodies: HostileCase[] = [
     },
     expected: {
       ...native("refused: HTTP error: 503 Service Unavailable; body of 65*"),
-      tap: "refused: HTTP error: 503 Service Unavailable; body of 65536",
+      direct: "refused: HTTP error: 503 Service Unavailable; body of 65536",
     },
   },
   {

@@ -86,7 +86,9 @@ export const tls: HostileCase[] = [
     serve: async (peer) => void await peer.waitForEnd(),
     secure: true,
     options: { handshakeTimeout: "200ms" },
-    keepsOpen: { tap: "Deno cannot cut a connection within its TLS handshake" },
+    keepsOpen: {
+      direct: "Deno cannot cut a connection within its TLS handshake",
+    },
     expected: "timeout",
   },
   {

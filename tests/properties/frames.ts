@@ -4,14 +4,21 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   ConnectionClosedError,
   connectWebSocket,
   HandshakeError,
 } from "@wstap/wstap";
 import fc from "fast-check";
-import { FrameGuard } from "../../src/capture/frames.ts";
+import {
+  encodeClose,
+  encodeFrame,
+  encodeText,
+  FrameDecoder,
+  ProtocolError,
+} from "../../src/direct/frames.ts";
+import * as ws from "ws";
 import type { Capture } from "../fixtures/captures.ts";
 import { closePayload, frame, type Peer, rawServer } from "../fixtures/raw.ts";
 import { within } from "../fixtures/wait.ts";
@@ -225,58 +232,169 @@ const head = (capture: Capture) =>
     },
   );
 
+const ignoring = {
+  onMessage() {},
+  onPing() {},
+  onPong() {},
+  onClose() {},
+};
+
+/** What a stream means: its messages, and how it ended. */
+interface Decoded {
+  messages: (string | Uint8Array)[];
+  /** `"open"`, `"closed CODE REASON"`, or the code and the rule of a violation. */
+  verdict: string;
+}
+
+function decode(
+  pieces: Iterable<Uint8Array>,
+  peer: "server" | "client" = "server",
+): Decoded {
+  const got: Decoded = { messages: [], verdict: "open" };
+  const decoder = new FrameDecoder({
+    ...ignoring,
+    onMessage: (message) => got.messages.push(message),
+    onClose: (code, reason) => got.verdict = `closed ${code} ${reason}`,
+  }, { peer });
+  try {
+    // A copy of each: the decoder may write to what it gets.
+    for (const piece of pieces) decoder.push(piece.slice());
+  } catch (error) {
+    assert(error instanceof ProtocolError, `${error}`);
+    got.verdict = `${error.code} ${error.message}`;
+  }
+  return got;
+}
+
+/** What npm ws makes of the same bytes; its verdict has no reason. */
+async function decodeWithWs(bytes: Uint8Array): Promise<Decoded> {
+  const { Receiver } = ws as unknown as {
+    // deno-lint-ignore no-explicit-any -- its types do not list it
+    Receiver: new (options: object) => any;
+  };
+  const receiver = new Receiver({
+    isServer: false,
+    maxPayload: 2 ** 26,
+    allowSynchronousEvents: true,
+  });
+  const got: Decoded = { messages: [], verdict: "open" };
+  receiver.on("message", (data: Uint8Array, isBinary: boolean) => {
+    const copy = new Uint8Array(data);
+    got.messages.push(
+      isBinary ? copy : new TextDecoder("utf-8", {
+        ignoreBOM: true,
+      }).decode(copy),
+    );
+  });
+  receiver.on("conclude", () => got.verdict = "closed");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  receiver.on("error", (error: { code: string }) => {
+    got.verdict = error.code === "WS_ERR_INVALID_UTF8"
+      ? "1007"
+      : /LENGTH/.test(error.code) && /TOO_BIG|UNSUPPORTED/.test(error.code) ||
+          error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
+      ? "1009"
+      : "1002";
+    resolve();
+  });
+  receiver.write(bytes, () => resolve());
+  await promise;
+  return got;
+}
+
 export const frames = [
-  intact("tap"),
+  intact("direct"),
   intact("none"),
-  noise("tap"),
+  noise("direct"),
   noise("none"),
-  head("tap"),
+  head("direct"),
   head("none"),
   property(
-    "FrameGuard lets every valid stream pass, however it is cut",
+    "FrameDecoder gives the same messages, however the stream is cut",
     300,
     stream,
     ({ messages, writes }) => {
-      const guard = new FrameGuard();
-      for (const part of parts(encode(messages), writes)) {
-        assertEquals(guard.admit(part), part.length);
-      }
-      assertEquals(guard.problem, "");
+      const got = decode(parts(encode(messages), writes));
+      assertEquals(got.messages, messages.map(({ payload }) => payload));
+      assertEquals(got.verdict, "open");
     },
   ),
   property(
-    "FrameGuard stops in front of the frame that breaks a rule, however it is cut",
-    100,
+    "FrameDecoder takes what was encoded, masked and in any pieces",
+    200,
+    stream,
+    ({ messages, writes }) => {
+      const bytes = concat(
+        messages.map(({ payload }) =>
+          typeof payload === "string"
+            ? encodeText(payload)
+            : encodeFrame(2, payload)
+        ),
+      );
+      const got = decode(
+        parts(concat([bytes, encodeClose(4000, "bye")]), writes),
+        "client",
+      );
+      assertEquals(got.messages, messages.map(({ payload }) => payload));
+      assertEquals(got.verdict, "closed 4000 bye");
+    },
+  ),
+  property(
+    "FrameDecoder ends a changed stream with one named violation, or not at all",
+    500,
     fc.record({
-      messages: fc.array(sent, { maxLength: 3 }),
-      bad: fc.constantFrom(
-        { bytes: frame(1, "x", { mask: true }), problem: "masked" },
-        {
-          bytes: frame(2, "", { length: 2 ** 26 + 1 }),
-          problem: "larger than 64 MiB",
-        },
-        {
-          bytes: frame(2, "", { length: 2 ** 53 - 1 }),
-          problem: "larger than 64 MiB",
-        },
+      messages: fc.array(sent, { minLength: 1, maxLength: 6 }),
+      changes: fc.array(
+        fc.record({ at: fc.nat(), byte: fc.nat(255) }),
+        { minLength: 1, maxLength: 4 },
       ),
-      writes: fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1 }),
+      writes: fc.array(fc.integer({ min: 1, max: 2000 }), { minLength: 1 }),
     }),
-    ({ messages, bad, writes }) => {
-      const good = encode(messages);
-      const guard = new FrameGuard();
-      let passed = 0;
-      for (const part of parts(concat([good, bad.bytes]), writes)) {
-        passed += guard.admit(part);
-        if (guard.problem !== "") break;
+    ({ messages, changes, writes }) => {
+      const bytes = encode(messages);
+      if (bytes.length === 0) return;
+      let first = bytes.length;
+      for (const { at, byte } of changes) {
+        const place = at % bytes.length;
+        if (bytes[place] !== byte) first = Math.min(first, place);
+        bytes[place] = byte;
       }
-      assert(guard.problem.includes(bad.problem), guard.problem);
-      // A header that was cut has passed in part.
-      assert(passed >= good.length && passed < good.length + 10, `${passed}`);
+      const got = decode(parts(bytes.slice(), writes));
+      assert(/^(open|closed |100[279] )/.test(got.verdict), got.verdict);
+      // What came whole before the first change is what was sent.
+      const before = decode([bytes.slice(0, first)]).messages;
+      assertEquals(got.messages.slice(0, before.length), before);
+      // And one piece gives the same as many.
+      assertEquals(decode([bytes.slice()]), got);
     },
   ),
   property(
-    "FrameGuard adds up the fragments of one message, and of each by itself",
+    "FrameDecoder agrees with the receiver of npm ws, message by message and in its verdict",
+    300,
+    fc.record({
+      messages: fc.array(sent, { minLength: 1, maxLength: 6 }),
+      changes: fc.array(
+        fc.record({ at: fc.nat(), byte: fc.nat(255) }),
+        { maxLength: 3 },
+      ),
+    }),
+    async ({ messages, changes }) => {
+      const bytes = concat([encode(messages), frame(8, closePayload(1000))]);
+      for (const { at, byte } of changes) bytes[at % bytes.length] = byte;
+      const ours = decode([bytes.slice()]);
+      // A longer length field than needed is an error here alone (RFC 6455 section 5.2).
+      if (ours.verdict.includes("longer length field")) return;
+      const theirs = await decodeWithWs(bytes);
+      assertEquals(ours.messages, theirs.messages);
+      const [verdict] = ours.verdict.split(" ");
+      if (verdict !== "1007") return assertEquals(verdict, theirs.verdict);
+      // Text that cannot be UTF-8 is found here before its message is whole; npm
+      // ws waits for the rest, and may find another violation in it.
+      assert(theirs.verdict !== "closed", theirs.verdict);
+    },
+  ),
+  property(
+    "FrameDecoder adds up the fragments of one message, and of each by itself",
     50,
     fc.record({
       sizes: fc.array(fc.integer({ min: 1, max: 2 ** 25 }), {
@@ -286,23 +404,26 @@ export const frames = [
       finals: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
     }),
     ({ sizes, finals }) => {
-      const guard = new FrameGuard();
+      const decoder = new FrameDecoder(ignoring);
       const zeros = new Uint8Array(2 ** 20);
       let message = 0;
       for (const [i, size] of sizes.entries()) {
         message += size;
-        guard.admit(
-          frame(message === size ? 2 : 0, "", {
-            length: size,
-            fin: finals[i]!,
-          }),
-        );
+        const header = frame(message === size ? 2 : 0, "", {
+          length: size,
+          fin: finals[i]!,
+        });
         if (message > 2 ** 26) {
-          return assertEquals(guard.problem, "a message is larger than 64 MiB");
+          assertThrows(
+            () => decoder.push(header),
+            ProtocolError,
+            "a message is larger than 64 MiB",
+          );
+          return;
         }
-        assertEquals(guard.problem, "");
+        decoder.push(header);
         for (let left = size; left > 0; left -= zeros.length) {
-          guard.admit(zeros.subarray(0, left));
+          decoder.push(zeros.subarray(0, left));
         }
         if (finals[i]) message = 0;
       }

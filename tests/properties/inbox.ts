@@ -18,6 +18,8 @@ type Step =
   | { do: "batch"; duration: number; max: number }
   | { do: "abort"; call: number }
   | { do: "wait"; time: number }
+  | { do: "shut" }
+  | { do: "open" }
   | { do: "end"; clean: boolean };
 
 /** What an inbox is made with, and what happens to it. */
@@ -69,6 +71,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ do: fc.constant("wait" as const), time }),
   },
+  { weight: 2, arbitrary: fc.constant({ do: "shut" as const }) },
+  { weight: 3, arbitrary: fc.constant({ do: "open" as const }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -103,6 +107,8 @@ interface Call {
   max: number;
   /** When its time is up; `Infinity` for never. */
   due: number;
+  /** A single call without time: it takes what is there when it goes on, or gives up. */
+  atOnce: boolean;
   expired: boolean;
 }
 
@@ -110,6 +116,9 @@ interface Call {
 class Model {
   queue: Item[] = [];
   calls: Call[] = [];
+  /** Calls that are held back to let the event loop run: nobody waits yet. */
+  held: Call[] = [];
+  shut = false;
   results = new Map<number, string>();
   end: string | null = null;
   dropped = 0;
@@ -152,11 +161,19 @@ class Model {
     this.serve();
   }
 
+  open(): void {
+    this.shut = false;
+    for (const call of this.held.splice(0)) this.call(call);
+  }
+
   call(call: Call): void {
+    if (this.shut) {
+      this.held.push(call);
+      return;
+    }
     this.calls.push(call);
     this.serve();
-    // A single call without time takes what is there or gives up, wherever it stands.
-    if (call.max === 0 && call.due <= this.now) this.expire(call);
+    if (call.atOnce) this.expire(call); // wherever it stands
   }
 
   abort(id: number): void {
@@ -166,7 +183,7 @@ class Model {
   wait(time: number): void {
     const until = this.now + time;
     while (true) {
-      const next = this.calls
+      const next = [...this.calls, ...this.held]
         .filter((call) => !call.expired && call.due <= until)
         .sort((a, b) => a.due - b.due || a.id - b.id)[0];
       if (next === undefined) break;
@@ -177,18 +194,20 @@ class Model {
   }
 
   expire(call: Call): void {
-    if (!this.calls.includes(call)) return;
+    if (!this.calls.includes(call) && !this.held.includes(call)) return;
     call.expired = true;
     if (call.max === 0) this.remove(call.id, "timeout");
     else this.serve();
   }
 
   remove(id: number, result: string): void {
-    const at = this.calls.findIndex((call) => call.id === id);
-    if (at === -1) return;
-    this.calls.splice(at, 1);
-    this.results.set(id, result);
-    this.serve();
+    for (const list of [this.calls, this.held]) {
+      const at = list.findIndex((call) => call.id === id);
+      if (at === -1) continue;
+      list.splice(at, 1);
+      this.results.set(id, result);
+      this.serve();
+    }
   }
 
   serve(): void {
@@ -223,17 +242,40 @@ class Model {
   }
 }
 
+/** A gate that is shut and opened by the story. */
+class TestGate {
+  shut = false;
+  #held: (() => void)[] = [];
+
+  pass(): boolean {
+    return !this.shut;
+  }
+
+  hold(goOn: () => void): void {
+    this.#held.push(goOn);
+  }
+
+  waits(): void {}
+
+  open(): void {
+    this.shut = false;
+    for (const goOn of this.#held.splice(0)) goOn();
+  }
+}
+
 /** An inbox with the same story told to it. */
 class Real {
   readonly results = new Map<number, string>();
   readonly controllers: AbortController[] = [];
   readonly inbox: Inbox<string>;
   paused = false;
+  readonly gate = new TestGate();
 
   constructor({ overflow, limit }: Story) {
     this.inbox = new Inbox<string>({
       limit,
       overflow,
+      gate: this.gate,
       onOverflow: () => this.finish("overflow"),
       onPause: () => {
         assert(!this.paused, "it was paused twice");
@@ -281,7 +323,8 @@ async function tell(story: Story): Promise<void> {
   const real = new Real(story);
   let calls = 0;
   let pushed = 0;
-  for (const step of [...story.steps, { do: "end", clean: true } as const]) {
+  const last = [{ do: "open" }, { do: "end", clean: true }] as const;
+  for (const step of [...story.steps, ...last]) {
     switch (step.do) {
       case "push": {
         const text = `${pushed++}`.padEnd(step.size, ".");
@@ -304,7 +347,8 @@ async function tell(story: Story): Promise<void> {
         model.call({
           id,
           max,
-          due: model.now + (duration ?? Infinity),
+          due: duration ? model.now + duration : Infinity,
+          atOnce: max === 0 && duration === 0,
           expired: max > 0 && duration === 0,
         });
         real.call(id, max, duration);
@@ -320,6 +364,13 @@ async function tell(story: Story): Promise<void> {
       case "wait":
         model.wait(step.time);
         await clock.tickAsync(step.time);
+        break;
+      case "shut":
+        model.shut = real.gate.shut = true;
+        break;
+      case "open":
+        model.open();
+        real.gate.open();
         break;
       case "end":
         model.finish(step.clean ? "clean" : "lost");
@@ -351,6 +402,12 @@ function compare(model: Model, real: Real): void {
       : { messages: model.queue.length, bytes: model.bytes },
   );
   assertEquals(real.inbox.dropped, model.dropped);
+  if (model.story.overflow !== "pause") {
+    const { messages, bytes } = real.inbox.buffered;
+    const { limit } = model.story;
+    assert(messages <= limit.messages, `${messages} messages wait`);
+    assert(bytes <= limit.bytes, `${bytes} bytes wait`);
+  }
   if (model.story.overflow !== "pause") return assert(!real.paused);
   // It may stay paused only while there is more than a quarter of the limit.
   const { limit } = model.story;

@@ -1,5 +1,5 @@
 /**
- * Connects through the tap, receives nothing until told to by a line, then
+ * Connects with capture "direct", receives nothing until told to by a line, then
  * everything, and prints its memory and what arrived.
  *
  * @module
@@ -8,7 +8,7 @@
 import { connectWebSocket } from "../../mod.ts";
 
 const [url = ""] = Deno.args;
-const [connection] = await connectWebSocket(url, { capture: "tap" });
+const [connection] = await connectWebSocket(url, { capture: "direct" });
 let most = 0;
 const measure = () => {
   most = Math.max(most, Deno.memoryUsage().rss);

@@ -25,7 +25,7 @@ for (const where of ["file", "pipe"]) {
     await using server = feed();
     const file = where === "file" ? await Deno.makeTempFile() : null;
     try {
-      const args = ["-q", "--capture", "tap", ...(file ? ["-o", file] : [])];
+      const args = ["-q", "--capture", "direct", ...(file ? ["-o", file] : [])];
       await using running = start(
         [...args, server.url],
         { permissions: ["-A"] },

@@ -5,7 +5,6 @@ import { spawnServer } from "../fixtures/child.ts";
 import { eventually, within } from "../fixtures/wait.ts";
 import { form, memory, openFiles, report } from "./_form.ts";
 
-/** A connection over the tap has three ends here and two there. */
 const CONNECTIONS = 1000;
 
 for (const capture of CAPTURES) {

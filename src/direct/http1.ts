@@ -5,7 +5,7 @@
  * @module
  */
 
-import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
+import { decodeLatin1, encodeLatin1 } from "../text.ts";
 
 /** The most bytes that a response head may have, with the 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;

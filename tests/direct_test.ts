@@ -32,12 +32,12 @@ async function answerClose(peer: Peer): Promise<void> {
   }
 }
 
-Deno.test("tap makes one connection and one request, with nothing of its own in it", async () => {
+Deno.test("direct makes one connection and one request, with nothing of its own in it", async () => {
   await using server = rawServer(wellBehaved);
   const [connection] = await connectWebSocket(
     `${server.url}/a%20b/c?q=1&r=%2F`,
     {
-      capture: "tap",
+      capture: "direct",
       headers: { "X-Caller": "caf\u00e9", "User-Agent": "mine/1.0" },
       protocols: ["a", "b"],
     },
@@ -65,7 +65,7 @@ Deno.test("tap makes one connection and one request, with nothing of its own in 
   assertEquals(peer.header("sec-websocket-protocol"), "a, b");
 });
 
-Deno.test("tap gives the response of the connection itself, repeated headers and all", async () => {
+Deno.test("direct gives the response of the connection itself, repeated headers and all", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     await peer.upgrade({
@@ -78,11 +78,11 @@ Deno.test("tap gives the response of the connection itself, repeated headers and
   const [connection, response] = await connectWebSocket(
     `${server.url}/?token=t`,
     {
-      capture: "tap",
+      capture: "direct",
       protocols: ["a", "b"],
     },
   );
-  assertEquals(response.source, "tap");
+  assertEquals(response.source, "direct");
   assertEquals([response.status, response.statusText], [
     101,
     "Switching Protocols",
@@ -100,13 +100,15 @@ Deno.test("tap gives the response of the connection itself, repeated headers and
   });
 });
 
-Deno.test("tap takes a Connection header that lists more than upgrade", async () => {
+Deno.test("direct takes a Connection header that lists more than upgrade", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     await peer.upgrade({ headers: { Connection: "keep-alive, Upgrade" } });
     await answerClose(peer);
   });
-  const [connection] = await connectWebSocket(server.url, { capture: "tap" });
+  const [connection] = await connectWebSocket(server.url, {
+    capture: "direct",
+  });
   assertEquals((await connection.close()).clean, true);
 });
 
@@ -138,7 +140,7 @@ const BODIES: [
   ],
 ];
 for (const [name, head, parts, text] of BODIES) {
-  Deno.test(`tap reads the body of a refusal ${name}`, async () => {
+  Deno.test(`direct reads the body of a refusal ${name}`, async () => {
     await using server = rawServer(async (peer) => {
       await peer.readHead();
       await peer.write(`HTTP/1.1 404 Nope\r\n${head}\r\n`);
@@ -146,17 +148,17 @@ for (const [name, head, parts, text] of BODIES) {
       peer.end();
     });
     const error = await assertRejects(
-      () => connectWebSocket(server.url, { capture: "tap" }),
+      () => connectWebSocket(server.url, { capture: "direct" }),
       HandshakeError,
       "HTTP error: 404 Not Found",
     );
     assertEquals(await error.response?.text(), text);
-    assertEquals(error.response?.source, "tap");
+    assertEquals(error.response?.source, "direct");
     assertEquals(server.connections, 1);
   });
 }
 
-Deno.test("tap takes a response head that is split at every byte", async () => {
+Deno.test("direct takes a response head that is split at every byte", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n` +
@@ -168,11 +170,13 @@ Deno.test("tap takes a response head that is split at every byte", async () => {
     }
     await answerClose(peer);
   });
-  const [connection] = await connectWebSocket(server.url, { capture: "tap" });
+  const [connection] = await connectWebSocket(server.url, {
+    capture: "direct",
+  });
   assertEquals((await connection.close()).clean, true);
 });
 
-Deno.test("tap takes the first frames glued to the head, and 1xx responses before it", async () => {
+Deno.test("direct takes the first frames glued to the head, and 1xx responses before it", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     const head = `HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n` +
@@ -192,7 +196,7 @@ Deno.test("tap takes the first frames glued to the head, and 1xx responses befor
     await peer.waitForEnd();
   });
   const [connection, response] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
   });
   assertEquals(response.headers.has("link"), false);
   assertEquals(await connection.recv(), "one");
@@ -225,14 +229,14 @@ const HEADS: [name: string, head: string, message: RegExp][] = [
   ["of HTTP/1.0", "HTTP/1.0 101 X\r\n\r\n", /speaks HTTP\/1\.0/],
 ];
 for (const [name, head, message] of HEADS) {
-  Deno.test(`tap refuses a response head ${name}`, async () => {
+  Deno.test(`direct refuses a response head ${name}`, async () => {
     await using server = rawServer(async (peer) => {
       await peer.readHead();
       await peer.write(head);
       peer.end();
     });
     const error = await assertRejects(
-      () => connectWebSocket(server.url, { capture: "tap" }),
+      () => connectWebSocket(server.url, { capture: "direct" }),
       HandshakeError,
     );
     assertStringIncludes(error.message, "not a valid upgrade");
@@ -240,7 +244,7 @@ for (const [name, head, message] of HEADS) {
   });
 }
 
-Deno.test("tap gives up on a response head that is never finished", async () => {
+Deno.test("direct gives up on a response head that is never finished", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     await peer.write("HTTP/1.1 101 Switching Protocols\r\n");
@@ -249,7 +253,7 @@ Deno.test("tap gives up on a response head that is never finished", async () => 
   const error = await assertRejects(
     () =>
       connectWebSocket(server.url, {
-        capture: "tap",
+        capture: "direct",
         handshakeTimeout: "200ms",
       }),
     DOMException,
@@ -257,7 +261,7 @@ Deno.test("tap gives up on a response head that is never finished", async () => 
   assertEquals(error.name, "TimeoutError");
 });
 
-Deno.test("tap cuts a peer that never answers a close", async () => {
+Deno.test("direct cuts a peer that never answers a close", async () => {
   const ended = Promise.withResolvers<void>();
   await using server = rawServer(async (peer) => {
     await peer.readHead();
@@ -266,7 +270,7 @@ Deno.test("tap cuts a peer that never answers a close", async () => {
     ended.resolve();
   });
   const [connection] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
     closeTimeout: "100ms",
   });
   assertEquals(await connection.close(), {
@@ -278,7 +282,7 @@ Deno.test("tap cuts a peer that never answers a close", async () => {
   await within(ended.promise, 5_000, "the server to see the end");
 });
 
-Deno.test("tap tells a peer that answers a close without a code from one that hangs up", async () => {
+Deno.test("direct tells a peer that answers a close without a code from one that hangs up", async () => {
   for (const answer of [Uint8Array.of(0x88, 0), new Uint8Array()]) {
     await using server = rawServer(async (peer) => {
       await peer.readHead();
@@ -287,7 +291,9 @@ Deno.test("tap tells a peer that answers a close without a code from one that ha
       await peer.write(answer);
       peer.end();
     });
-    const [connection] = await connectWebSocket(server.url, { capture: "tap" });
+    const [connection] = await connectWebSocket(server.url, {
+      capture: "direct",
+    });
     const clean = answer.length > 0;
     assertEquals(await connection.close(), {
       code: clean ? 1005 : 1006,
@@ -298,7 +304,7 @@ Deno.test("tap tells a peer that answers a close without a code from one that ha
   }
 });
 
-Deno.test("tap cuts the connection at once when the signal aborts", async () => {
+Deno.test("direct cuts the connection at once when the signal aborts", async () => {
   const ended = Promise.withResolvers<void>();
   await using server = rawServer(async (peer) => {
     await peer.readHead();
@@ -309,7 +315,7 @@ Deno.test("tap cuts the connection at once when the signal aborts", async () => 
   });
   const controller = new AbortController();
   const [connection] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
     closeTimeout: "1h",
     signal: controller.signal,
   });
@@ -326,7 +332,7 @@ Deno.test("tap cuts the connection at once when the signal aborts", async () => 
   await within(ended.promise, 5_000, "the server to see the end");
 });
 
-Deno.test("tap counts pings as traffic for idleTimeout", async () => {
+Deno.test("direct counts pings as traffic for idleTimeout", async () => {
   let pings = 0;
   const stop = Promise.withResolvers<void>();
   await using server = rawServer(async (peer) => {
@@ -344,7 +350,7 @@ Deno.test("tap counts pings as traffic for idleTimeout", async () => {
   });
   // 20 pings take twice as long as this
   const [connection] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
     idleTimeout: "500ms",
   });
   const error = await assertRejects(
@@ -377,11 +383,11 @@ function flood(sent: { count: number }) {
   };
 }
 
-Deno.test("tap holds a fast peer back, and loses nothing when it goes on", async () => {
+Deno.test("direct holds a fast peer back, and loses nothing when it goes on", async () => {
   const sent = { count: 0 };
   await using server = rawServer(flood(sent));
   const [connection] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
     maxBuffer: { messages: 400 },
     overflow: "error",
   });
@@ -399,11 +405,11 @@ Deno.test("tap holds a fast peer back, and loses nothing when it goes on", async
   assertEquals((await connection.close()).clean, true);
 });
 
-Deno.test("tap completes a close while the feed is held back", async () => {
+Deno.test("direct completes a close while the feed is held back", async () => {
   const sent = { count: 0 };
   await using server = rawServer(flood(sent));
   const [connection] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
     maxBuffer: { messages: 400 },
   });
   await eventually(
@@ -420,10 +426,10 @@ Deno.test("tap completes a close while the feed is held back", async () => {
   assertEquals(await connection.recv(), null);
 });
 
-Deno.test("tap does not take being held back for idleness", async () => {
+Deno.test("direct does not take being held back for idleness", async () => {
   await using server = rawServer(flood({ count: 0 }));
   const [connection] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
     maxBuffer: { messages: 400 },
     idleTimeout: "100ms",
   });
@@ -442,7 +448,7 @@ Deno.test("tap does not take being held back for idleness", async () => {
   await connection.close();
 });
 
-Deno.test("tap speaks TLS with a private CA, a client certificate and ALPN http/1.1", async () => {
+Deno.test("direct speaks TLS with a private CA, a client certificate and ALPN http/1.1", async () => {
   const { ca, server: identity, client } = await certificates();
   await using server = rawServer(wellBehaved, {
     ...identity,
@@ -450,30 +456,30 @@ Deno.test("tap speaks TLS with a private CA, a client certificate and ALPN http/
   });
   for (const http of [{ caCerts: [ca] }, { caCerts: [ca], ...client }]) {
     const [connection, response] = await connectWebSocket(server.url, {
-      capture: "tap",
+      capture: "direct",
       http,
     });
     assertEquals(response.status, 101);
     assertEquals((await connection.close()).clean, true);
   }
   const error = await assertRejects(
-    () => connectWebSocket(server.url, { capture: "tap" }),
+    () => connectWebSocket(server.url, { capture: "direct" }),
     HandshakeError,
     "certificate",
   );
   assertInstanceOf(error.cause, TypeError);
 });
 
-Deno.test("tap reaches an IPv6 literal", async () => {
+Deno.test("direct reaches an IPv6 literal", async () => {
   await using server = rawServer(wellBehaved, { hostname: "::1" });
   const [connection] = await connectWebSocket(`ws://[::1]:${server.port}/`, {
-    capture: "tap",
+    capture: "direct",
   });
   assertEquals(server.peers[0]!.header("host"), `[::1]:${server.port}`);
   assertEquals((await connection.close()).clean, true);
 });
 
-Deno.test("tap passes messages both ways, whatever their size", async () => {
+Deno.test("direct passes messages both ways, whatever their size", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     await peer.upgrade();
@@ -483,7 +489,7 @@ Deno.test("tap passes messages both ways, whatever their size", async () => {
     }
   });
   const [connection] = await connectWebSocket(server.url, {
-    capture: "tap",
+    capture: "direct",
     binary: "bytes",
   });
   for (const size of [0, 1, 125, 126, 65_535, 65_536, 5_000_000]) {
@@ -500,7 +506,7 @@ Deno.test("tap passes messages both ways, whatever their size", async () => {
   });
 });
 
-Deno.test("tap sends the close frame that answers the peer's", async () => {
+Deno.test("direct sends the close frame that answers the peer's", async () => {
   const answer = Promise.withResolvers<number>();
   await using server = rawServer(async (peer) => {
     await peer.readHead();
@@ -509,7 +515,9 @@ Deno.test("tap sends the close frame that answers the peer's", async () => {
     answer.resolve((await peer.readFrame())?.opcode ?? -1);
     await peer.waitForEnd();
   });
-  const [connection] = await connectWebSocket(server.url, { capture: "tap" });
+  const [connection] = await connectWebSocket(server.url, {
+    capture: "direct",
+  });
   assertEquals(await connection.recv(), null);
   assertEquals(await connection.closed, {
     code: 4001,
@@ -517,16 +525,4 @@ Deno.test("tap sends the close frame that answers the peer's", async () => {
     clean: true,
   });
   assertEquals(await answer.promise, 8);
-});
-
-Deno.test("tap says that it cannot go through a proxy", async () => {
-  await assertRejects(
-    () =>
-      connectWebSocket("ws://127.0.0.1:1/", {
-        capture: "tap",
-        http: { proxy: { url: "http://127.0.0.1:2" } },
-      }),
-    TypeError,
-    `capture "preflight" or "none"`,
-  );
 });

@@ -1,4 +1,4 @@
-import type { Scope } from "./scope.ts";
+import type { HandshakeContext } from "./request.ts";
 
 /** How much of a refusal's body is read, in bytes and in milliseconds. */
 const MAX_BODY = 64 * 1024;
@@ -12,21 +12,21 @@ const MAX_BODY_TIME = 5_000;
 export async function readBody(
   body: ReadableStream<Uint8Array> | null,
   headers: Headers,
-  scope: Scope,
+  context: Pick<HandshakeContext, "signal" | "caller">,
 ): Promise<Uint8Array> {
-  const start = await readStart(body, scope);
+  const start = await readStart(body, context);
   const encoding = headers.get("content-encoding")?.trim().toLowerCase();
   const isGzip = encoding === "gzip" && start[0] === 0x1f && start[1] === 0x8b;
   if (!isGzip) return start;
   const stream = new Blob([start]).stream()
     .pipeThrough(new DecompressionStream("gzip"));
-  return await readStart(stream, scope);
+  return await readStart(stream, context);
 }
 
 /** The first 64 KiB of a body, or what comes of them in 5 seconds. */
 export async function readStart(
   body: ReadableStream<Uint8Array> | null,
-  { signal, caller }: Scope,
+  { signal, caller }: Pick<HandshakeContext, "signal" | "caller">,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const start = new Uint8Array(MAX_BODY);
   if (body === null) return start.subarray(0, 0);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { decodeLatin1, encodeLatin1 } from "../src/latin1.ts";
+import { decodeLatin1, encodeLatin1 } from "../src/text.ts";
 
 Deno.test("decodeLatin1() gives each byte a character of its own, encodeLatin1() gives it back", () => {
   const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte);

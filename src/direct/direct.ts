@@ -1,0 +1,129 @@
+import {
+  type Answer,
+  invalidUpgrade,
+  judge,
+  networkError,
+} from "../handshake/judge.ts";
+import {
+  acceptFor,
+  createKey,
+  describeRequest,
+  type HandshakeContext,
+  requestHeaders,
+} from "../handshake/request.ts";
+import type { Redirect, Target } from "../handshake/target.ts";
+import { HandshakeResponse } from "../response.ts";
+import type { Opened } from "../socket.ts";
+import {
+  createDeflate,
+  type DeflateParameters,
+  OFFER,
+  parseAgreement,
+} from "./deflate.ts";
+import { dial } from "./dial.ts";
+import {
+  encodeHead,
+  HeadReader,
+  MalformedResponse,
+  type ResponseHead,
+  writeAll,
+} from "./http1.ts";
+import { closeQuietly, DirectSocket } from "./socket.ts";
+
+/** Makes the handshake over a connection of our own, which the messages then come over. */
+export async function openDirect(
+  target: Target,
+  context: HandshakeContext,
+): Promise<Opened | Redirect> {
+  const { signal } = context;
+  const dialling = dial(target, context.http, signal);
+  // While the server is being dialled is the time to make the request ready.
+  const key = createKey();
+  const accept = acceptFor(key);
+  const headers = {
+    ...requestHeaders(target, key),
+    ...(context.compression && { "sec-websocket-extensions": OFFER }),
+  };
+  const conn = await dialling;
+  const abort = () => closeQuietly(conn);
+  signal.addEventListener("abort", abort);
+  let opened = false;
+  try {
+    context.onRequest?.(describeRequest("direct", target, headers));
+    const reader = new HeadReader(conn);
+    const answer = await exchange(target, conn, reader, headers, signal);
+    let parameters: DeflateParameters | undefined;
+    const extensionProblem = (extensions: string) => {
+      const agreement = parseAgreement(extensions);
+      if (typeof agreement === "string") return agreement;
+      parameters = agreement;
+      return null;
+    };
+    const response = await judge(
+      target,
+      answer,
+      { accept, ...(context.compression && { extensionProblem }) },
+      context,
+    );
+    if (!(response instanceof HandshakeResponse)) return response;
+    const deflate = parameters && await createDeflate(parameters);
+    signal.throwIfAborted();
+    opened = true;
+    const { headers: fields } = response;
+    const socket = new DirectSocket(conn, reader.takeRest(), {
+      protocol: fields.get("sec-websocket-protocol") ?? "",
+      extensions: fields.get("sec-websocket-extensions") ?? "",
+      deflate,
+    });
+    return { socket, response };
+  } finally {
+    signal.removeEventListener("abort", abort);
+    if (!opened) closeQuietly(conn);
+  }
+}
+
+/** Sends the request and reads the head of its answer. */
+async function exchange(
+  target: Target,
+  conn: Deno.Conn,
+  reader: HeadReader,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { url } = target;
+  let head: ResponseHead;
+  try {
+    await writeAll(
+      conn,
+      encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
+        ["host", url.host],
+        ...Object.entries(headers),
+      ]),
+    );
+    head = await reader.readResponse();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof MalformedResponse) {
+      throw invalidUpgrade(target, error.message, { cause: error });
+    }
+    throw networkError(target, (error as Error).message);
+  }
+  const { status, version } = head;
+  if (status === 101 && version !== "1.1") {
+    throw invalidUpgrade(target, `it speaks HTTP/${version}, not HTTP/1.1`);
+  }
+  return {
+    source: "direct",
+    status,
+    statusText: await reasonPhrase(status),
+    headers: head.headers,
+    body: status === 101 ? null : reader.body(head),
+  };
+}
+
+/** The standard reason phrase of a status, `""` if there is none. */
+async function reasonPhrase(status: number): Promise<string> {
+  if (status === 101) return "Switching Protocols";
+  // Loaded only here: a handshake that succeeds needs none but the one phrase.
+  return (await import("node:http")).STATUS_CODES[status] ?? "";
+}

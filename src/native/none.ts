@@ -1,0 +1,35 @@
+import type { HandshakeContext } from "../handshake/request.ts";
+import type { Redirect, Target } from "../handshake/target.ts";
+import { HandshakeResponse } from "../response.ts";
+import type { Opened } from "../socket.ts";
+import { createClient, needsClient } from "./client.ts";
+import { explain } from "./preflight.ts";
+import { openSocket } from "./socket.ts";
+
+/**
+ * Opens Deno's WebSocket and reports what it knows. Only when it fails does a
+ * pre-flight ask why.
+ */
+export async function openPlain(
+  target: Target,
+  context: HandshakeContext,
+): Promise<Opened | Redirect> {
+  using client = needsClient(target, context)
+    ? createClient(context)
+    : undefined;
+  const socket = await openSocket(target, context, client);
+  if (typeof socket === "string") return await explain(target, context, socket);
+  const { protocol, extensions } = socket;
+  const headers = new Headers({
+    ...(protocol !== "" && { "sec-websocket-protocol": protocol }),
+    ...(extensions !== "" && { "sec-websocket-extensions": extensions }),
+  });
+  const response = new HandshakeResponse({
+    url: target.url.href,
+    status: 101,
+    statusText: "Switching Protocols",
+    headers,
+    source: "socket",
+  });
+  return { socket, response };
+}

@@ -1,0 +1,217 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { connectWebSocket } from "@wstap/wstap";
+import { WebSocketServer } from "ws";
+import {
+  createDeflate,
+  type DeflateParameters,
+  parseAgreement,
+} from "../src/direct/deflate.ts";
+import { MAX_MESSAGE, ProtocolError } from "../src/direct/frames.ts";
+import { within } from "./fixtures/wait.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+const DEFAULTS: DeflateParameters = {
+  serverNoContextTakeover: false,
+  clientNoContextTakeover: false,
+  serverMaxWindowBits: 15,
+  clientMaxWindowBits: 15,
+};
+
+const AGREEMENTS: [string, Partial<DeflateParameters>][] = [
+  ["permessage-deflate", {}],
+  ["Permessage-Deflate", {}],
+  ["permessage-deflate; server_no_context_takeover", {
+    serverNoContextTakeover: true,
+  }],
+  ["permessage-deflate;client_no_context_takeover", {
+    clientNoContextTakeover: true,
+  }],
+  ["permessage-deflate; server_max_window_bits=10", {
+    serverMaxWindowBits: 10,
+  }],
+  ['permessage-deflate; client_max_window_bits="9"', {
+    clientMaxWindowBits: 9,
+  }],
+  [
+    "permessage-deflate; client_max_window_bits=8 ; server_max_window_bits = 15",
+    { clientMaxWindowBits: 8 },
+  ],
+];
+
+for (const [answer, expected] of AGREEMENTS) {
+  Deno.test(`parseAgreement() takes ${answer}`, () => {
+    assertEquals(parseAgreement(answer), { ...DEFAULTS, ...expected });
+  });
+}
+
+const DISAGREEMENTS = [
+  "",
+  "x-webkit-deflate-frame",
+  "permessage-deflate, permessage-deflate",
+  "permessage-deflate; unknown",
+  "permessage-deflate;",
+  "permessage-deflate; server_no_context_takeover=1",
+  "permessage-deflate; client_max_window_bits",
+  "permessage-deflate; client_max_window_bits=7",
+  "permessage-deflate; client_max_window_bits=16",
+  "permessage-deflate; client_max_window_bits=08",
+  "permessage-deflate; server_max_window_bits",
+  "permessage-deflate; server_max_window_bits=x",
+  "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9",
+];
+
+for (const answer of DISAGREEMENTS) {
+  Deno.test(`parseAgreement() refuses "${answer}", and says why`, () => {
+    assertEquals(typeof parseAgreement(answer), "string");
+  });
+}
+
+Deno.test("parseAgreement() shows no control character", () => {
+  const problem = parseAgreement("permessage-deflate; \x1b[2J") as string;
+  assert(problem.includes("\\u001b[2J"), problem);
+});
+
+const MESSAGES = [
+  encode("a"),
+  encode('{"symbol":"BTC","price":1}'.repeat(3)),
+  encode('{"symbol":"BTC","price":2}'.repeat(3)),
+  new Uint8Array(0),
+  crypto.getRandomValues(new Uint8Array(50_000)),
+  encode("x".repeat(1_000_000)),
+];
+
+for (const noContext of [false, true]) {
+  for (const bits of [8, 9, 12, 15]) {
+    Deno.test(`what is deflated inflates, in any pieces (${bits} bits${noContext ? ", no context" : ""})`, async () => {
+      const { inflater, deflater } = await createDeflate({
+        ...DEFAULTS,
+        serverNoContextTakeover: noContext,
+        clientNoContextTakeover: noContext,
+        clientMaxWindowBits: bits,
+      });
+      for (const message of [...MESSAGES, ...MESSAGES]) {
+        const deflated = deflater.deflate(message);
+        if (deflated === null) continue;
+        const parts: Uint8Array[] = [];
+        const size = Math.max(1, Math.ceil(deflated.length / 3));
+        for (let at = 0; at < deflated.length; at += size) {
+          const last = at + size >= deflated.length;
+          const part = deflated.subarray(at, at + size);
+          parts.push(inflater.push(part, last, MAX_MESSAGE));
+        }
+        assertEquals(
+          new Uint8Array(await new Blob(parts as BlobPart[]).bytes()),
+          message,
+        );
+      }
+      const big = deflater.deflate(MESSAGES.at(-1)!);
+      if (bits === 8) assertEquals(big, null);
+      else assert(big!.length < 5000);
+      inflater.close();
+      deflater.close();
+    });
+  }
+}
+
+Deno.test("a message is small with the context of the one before it", async () => {
+  const { deflater } = await createDeflate(DEFAULTS);
+  const message = encode(
+    JSON.stringify({ id: 1, text: "something long" }).repeat(2),
+  );
+  const first = deflater.deflate(message)!.length;
+  assert(deflater.deflate(message)!.length < first / 2);
+  assertEquals(deflater.deflate(encode("tiny")), null);
+});
+
+Deno.test("a message that inflates past its room is refused before it is whole", async () => {
+  const { inflater, deflater } = await createDeflate(DEFAULTS);
+  const bomb = deflater.deflate(new Uint8Array(10_000_000))!;
+  const error = assertThrows(
+    () => inflater.push(bomb, true, 1_000_000),
+    ProtocolError,
+  );
+  assertEquals(error.code, 1009);
+});
+
+Deno.test("what is not deflate is refused with 1007", async () => {
+  const { inflater } = await createDeflate(DEFAULTS);
+  const error = assertThrows(
+    () => inflater.push(new Uint8Array([0xff, 0xff, 0xff]), true, 1000),
+    ProtocolError,
+  );
+  assertEquals(error.code, 1007);
+});
+
+Deno.test("a final block within a message is taken, and the context goes on (RFC 7692 section 7.2.3.4)", async () => {
+  const { inflater } = await createDeflate(DEFAULTS);
+  const hello = new Uint8Array([
+    0xf3,
+    0x48,
+    0xcd,
+    0xc9,
+    0xc9,
+    0x07,
+    0x00,
+    0x00,
+  ]);
+  assertEquals(inflater.push(hello, true, 100), encode("Hello"));
+  // Section 7.2.3.2: "Hello" again, as a reference to the window.
+  const again = new Uint8Array([0xf2, 0x00, 0x11, 0x00, 0x00]);
+  assertEquals(inflater.push(again, true, 100), encode("Hello"));
+});
+
+/** As much of a socket of npm ws as an echo needs. */
+interface EchoSocket {
+  on(
+    event: "message",
+    listener: (data: Uint8Array, isBinary: boolean) => void,
+  ): void;
+  send(data: Uint8Array, options: { binary: boolean }): void;
+}
+
+const SERVERS: [string, object | boolean][] = [
+  ["with context take-over", { threshold: 0 }],
+  ["without it at the server", { threshold: 0, serverNoContextTakeover: true }],
+  ["without it at the client", { threshold: 0, clientNoContextTakeover: true }],
+  ["with windows of 9 and 10 bits", {
+    threshold: 0,
+    serverMaxWindowBits: 10,
+    clientMaxWindowBits: 9,
+  }],
+];
+
+for (const [what, perMessageDeflate] of SERVERS) {
+  Deno.test(`compression: true speaks with npm ws ${what}`, async () => {
+    const server = new WebSocketServer({
+      port: 0,
+      host: "127.0.0.1",
+      perMessageDeflate,
+    });
+    await new Promise((resolve) => server.on("listening", resolve));
+    server.on("connection", (socket: EchoSocket) => {
+      socket.on(
+        "message",
+        (data: Uint8Array, isBinary: boolean) =>
+          socket.send(data, { binary: isBinary }),
+      );
+    });
+    const { port } = server.address() as { port: number };
+    const [connection] = await connectWebSocket(`ws://127.0.0.1:${port}/`, {
+      capture: "direct",
+      compression: true,
+      binary: "bytes",
+    });
+    assert(connection.extensions.startsWith("permessage-deflate"));
+    for (let round = 0; round < 3; round++) {
+      for (const message of MESSAGES) {
+        await connection.send(message);
+        assertEquals(await within(connection.recv(), 5000, "an echo"), message);
+      }
+      await connection.send("grüße ".repeat(1000));
+      assertEquals(await connection.recv(), "grüße ".repeat(1000));
+    }
+    await connection.close();
+    await new Promise((resolve) => server.close(resolve));
+  });
+}

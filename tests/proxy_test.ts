@@ -1,0 +1,269 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { connectWebSocket, HandshakeError } from "@wstap/wstap";
+import { isExempt, type ReadVariable, routeFor } from "../src/direct/proxy.ts";
+import { answerClose } from "./fixtures/captures.ts";
+import { certificates } from "./fixtures/certs.ts";
+import { socksProxy, tunnelProxy } from "./fixtures/proxies.ts";
+import { rawServer } from "./fixtures/raw.ts";
+
+const EXEMPT: [host: string, list: string, exempt: boolean][] = [
+  ["feed.example", "", false],
+  ["feed.example", "*", true],
+  ["feed.example", "feed.example", true],
+  ["FEED.example", "feed.EXAMPLE", true],
+  ["a.feed.example", "feed.example", true],
+  ["a.feed.example", ".feed.example", true],
+  ["feed.example", ".feed.example", true],
+  ["a.feed.example", "*.feed.example", true],
+  ["myfeed.example", "feed.example", false],
+  ["feed.example", "a.feed.example", false],
+  ["feed.example", "other, feed.example ,", true],
+  ["127.0.0.1", "127.0.0.1", true],
+  ["127.0.0.1", "127.0.0.2", false],
+  ["127.0.0.1", "127.0.0.0/8", true],
+  ["128.0.0.1", "127.0.0.0/8", false],
+  ["10.1.2.3", "10.1.2.0/23", true],
+  ["10.1.4.3", "10.1.2.0/23", false],
+  ["10.1.2.3", "0.0.0.0/0", true],
+  ["10.1.2.3", "10.1.2.3/33", false],
+  ["10.1.2.3", "10.1.2.3/x", false],
+  ["1.2.3.4", "3.4", false],
+  ["::1", "::1", true],
+  ["::1", "[::1]", true],
+  ["fd00::1", "fd00::/8", true],
+  ["fe80::1", "fd00::/8", false],
+  ["2001:db8::1", "2001:db8:0::/48", true],
+  ["::1", "0.0.0.0/0", false],
+];
+
+for (const [host, list, exempt] of EXEMPT) {
+  Deno.test(`NO_PROXY "${list}" ${exempt ? "exempts" : "does not exempt"} ${host}`, () => {
+    assertEquals(isExempt(host, list), exempt);
+  });
+}
+
+/** Reads these variables. */
+const reads = (variables: Record<string, string>): ReadVariable => (name) =>
+  variables[name];
+
+Deno.test("routeFor() reads the variables as Deno's network does", () => {
+  const ws = new URL("ws://feed.example/");
+  const wss = new URL("wss://feed.example/");
+  const port = (url: URL, variables: Record<string, string>) =>
+    routeFor(url, undefined, reads(variables))?.port;
+  assertEquals(port(ws, {}), undefined);
+  assertEquals(port(ws, { HTTP_PROXY: "http://p:1" }), 1);
+  assertEquals(port(ws, { http_proxy: "http://p:2" }), 2);
+  assertEquals(port(ws, { HTTPS_PROXY: "http://p:3" }), undefined);
+  assertEquals(port(wss, { HTTPS_PROXY: "http://p:3" }), 3);
+  assertEquals(port(wss, { https_proxy: "p:4" }), 4);
+  assertEquals(port(wss, { HTTP_PROXY: "http://p:1" }), undefined);
+  assertEquals(port(ws, { ALL_PROXY: "socks5://p", HTTP_PROXY: "p:1" }), 1080);
+  assertEquals(
+    port(ws, { HTTP_PROXY: "p:1", REQUEST_METHOD: "GET" }),
+    undefined,
+  );
+  assertEquals(port(ws, { HTTP_PROXY: "p:1", NO_PROXY: "example" }), undefined);
+  assertEquals(port(ws, { HTTP_PROXY: "p:1", no_proxy: "*" }), undefined);
+});
+
+Deno.test("routeFor() prefers the option, whatever NO_PROXY says", () => {
+  const url = new URL("ws://feed.example/");
+  const route = routeFor(
+    url,
+    { url: "https://us%65r:p%40ss@proxy.example" },
+    reads({ NO_PROXY: "*", ALL_PROXY: "http://other" }),
+  );
+  assertEquals(route, {
+    kind: "https",
+    hostname: "proxy.example",
+    port: 443,
+    auth: { username: "user", password: "p@ss" },
+  });
+});
+
+for (const url of ["ftp://secret@p", "http://", "socks4://secret@p:1", "::"]) {
+  Deno.test(`routeFor() refuses ${url}, without repeating it`, () => {
+    const error = assertThrows(
+      () => routeFor(new URL("ws://a/"), { url }, reads({})),
+      TypeError,
+      "Invalid proxy in http.proxy",
+    );
+    assertEquals(error.message.includes("secret"), false);
+  });
+}
+
+function feed(identity?: { cert: string; key: string }) {
+  return rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.upgrade();
+    await peer.send("by proxy");
+    await answerClose(peer);
+    peer.end();
+  }, identity);
+}
+
+for (const secure of [false, true]) {
+  const scheme = secure ? "wss:" : "ws:";
+  const auth = { username: "user", password: "secret" };
+
+  Deno.test(`direct goes through CONNECT to ${scheme}, with credentials`, async () => {
+    const { ca, server: identity } = await certificates();
+    await using server = feed(secure ? identity : undefined);
+    await using proxy = tunnelProxy({ auth });
+    const [connection] = await connectWebSocket(server.url, {
+      capture: "direct",
+      http: {
+        caCerts: [ca],
+        proxy: { url: `http://user:secret@127.0.0.1:${proxy.port}` },
+      },
+    });
+    assertEquals(await connection.recv(), "by proxy");
+    await connection.close();
+    const { host } = new URL(server.url);
+    assertEquals(proxy.asked, [`CONNECT ${host} HTTP/1.1`]);
+  });
+
+  for (const given of [undefined, auth]) {
+    Deno.test(`direct goes through SOCKS5 to ${scheme} ${given ? "with" : "without"} credentials`, async () => {
+      const { ca, server: identity } = await certificates();
+      await using server = feed(secure ? identity : undefined);
+      await using proxy = socksProxy({ auth: given });
+      const [connection] = await connectWebSocket(server.url, {
+        capture: "direct",
+        http: {
+          caCerts: [ca],
+          proxy: {
+            transport: "socks5",
+            url: `socks5://127.0.0.1:${proxy.port}`,
+            ...(given && { basicAuth: given }),
+          },
+        },
+      });
+      assertEquals(await connection.recv(), "by proxy");
+      await connection.close();
+      assertEquals(proxy.asked, [new URL(server.url).host]);
+    });
+  }
+}
+
+Deno.test("direct goes through an https: proxy to ws:, and says what it cannot do", async () => {
+  const { ca, server: identity } = await certificates();
+  await using server = feed();
+  await using proxy = tunnelProxy({ identity });
+  const http = {
+    caCerts: [ca],
+    proxy: { url: `https://localhost:${proxy.port}` },
+  };
+  const [connection] = await connectWebSocket(server.url, {
+    capture: "direct",
+    http,
+  });
+  assertEquals(await connection.recv(), "by proxy");
+  await connection.close();
+  await assertRejects(
+    () => connectWebSocket("wss://feed.invalid/", { capture: "direct", http }),
+    TypeError,
+    `choose capture "preflight" or "none"`,
+  );
+});
+
+Deno.test("a proxy's refusal is a HandshakeError that says it was the proxy, with its response", async () => {
+  await using proxy = tunnelProxy({
+    auth: { username: "user", password: "other" },
+  });
+  const error = await assertRejects(
+    () =>
+      connectWebSocket("wss://feed.invalid/x?token", {
+        capture: "direct",
+        http: { proxy: { url: `http://user:secret@127.0.0.1:${proxy.port}` } },
+      }),
+    HandshakeError,
+    `Cannot connect to wss://feed.invalid/x: the proxy 127.0.0.1:${proxy.port} ` +
+      "answered HTTP error: 407 Proxy Authentication Required",
+  );
+  assertEquals(error.response?.status, 407);
+  assertEquals(await error.response?.text(), "who are you?");
+  assertEquals(/secret|token/.test(Deno.inspect(error)), false);
+});
+
+Deno.test("a SOCKS5 proxy's refusal is a HandshakeError in words", async () => {
+  await using proxy = socksProxy({ reply: 2 });
+  await using picky = socksProxy({
+    auth: { username: "user", password: "other" },
+  });
+  const connect = (port: number, credentials: string) =>
+    connectWebSocket("ws://feed.invalid/", {
+      capture: "direct",
+      http: {
+        proxy: {
+          transport: "socks5",
+          url: `socks5://${credentials}127.0.0.1:${port}`,
+        },
+      },
+    });
+  await assertRejects(
+    () => connect(proxy.port, ""),
+    HandshakeError,
+    `the proxy 127.0.0.1:${proxy.port} answered SOCKS error 2: connection not allowed`,
+  );
+  await assertRejects(
+    () => connect(picky.port, ""),
+    HandshakeError,
+    "wants a username and password",
+  );
+  await assertRejects(
+    () => connect(picky.port, "user:secret@"),
+    HandshakeError,
+    "refused the username and password",
+  );
+});
+
+Deno.test("a proxy that hangs up, talks nonsense or is not there is a HandshakeError", async () => {
+  await using garbage = rawServer(async (peer) => {
+    await peer.write("SSH-2.0\r\n\r\n");
+    peer.end();
+  });
+  await using gone = rawServer((peer) => Promise.resolve(peer.end()));
+  for (const port of [garbage.port, gone.port, 1]) { // nobody listens on port 1
+    for (const scheme of ["http", "socks5"]) {
+      await assertRejects(
+        () =>
+          connectWebSocket("ws://feed.invalid/", {
+            capture: "direct",
+            http: {
+              proxy: {
+                transport: scheme as "http",
+                url: `${scheme}://127.0.0.1:${port}`,
+              },
+            },
+          }),
+        HandshakeError,
+        "the proxy 127.0.0.1",
+      );
+    }
+  }
+});
+
+Deno.test("an abort ends the wait for a proxy that never answers", async () => {
+  await using silent = rawServer((peer) => peer.waitForEnd().then(() => {}));
+  for (const scheme of ["http", "socks5"]) {
+    const start = performance.now();
+    const error = await assertRejects(
+      () =>
+        connectWebSocket("ws://feed.invalid/", {
+          capture: "direct",
+          handshakeTimeout: "100ms",
+          http: {
+            proxy: {
+              transport: scheme as "http",
+              url: `${scheme}://127.0.0.1:${silent.port}`,
+            },
+          },
+        }),
+      DOMException,
+    );
+    assertEquals(error.name, "TimeoutError");
+    assert(performance.now() - start < 5000);
+  }
+});
