@@ -71,6 +71,9 @@ const MAX_IN_RUN = 1024;
 /** After a run that is not ASCII, up to so many messages are decoded by themselves. */
 const MAX_SINGLES = 4096;
 
+/** Parts of more bytes than this are checked when their message is decoded. */
+const MAX_CHECKED = 1024;
+
 const EMPTY = new Uint8Array();
 
 /** Keeps a leading byte order mark: it is part of the message. */
@@ -108,6 +111,8 @@ export class FrameDecoder {
   #compressed = false;
   readonly #message = new GrowingBuffer();
   readonly #utf8 = new Utf8Checker();
+  /** Whether some of the message has not been checked, because it came in large parts. */
+  #unchecked = false;
   /** The payload of a control frame that has not come whole. */
   readonly #control = new GrowingBuffer();
 
@@ -354,12 +359,14 @@ export class FrameDecoder {
   }
 
   /**
-   * Adds to the message that is coming. Text that is not UTF-8 is found here,
-   * so that the message need not come to its end first.
+   * Adds to the message that is coming. Text that drips in and is not UTF-8 is
+   * found here, so that the message need not come to its end first; large parts
+   * are checked when the message is decoded, which is faster.
    */
   #append(part: Uint8Array, toCome: number): void {
-    if (this.#messageOpcode === OPCODE.text && !this.#utf8.push(part)) {
-      throw notUtf8();
+    if (this.#messageOpcode === OPCODE.text && !this.#unchecked) {
+      if (part.length > MAX_CHECKED) this.#unchecked = true;
+      else if (!this.#utf8.push(part)) throw notUtf8();
     }
     this.#message.append(part, part.length + toCome);
   }
@@ -369,6 +376,11 @@ export class FrameDecoder {
     this.#messageOpcode = 0;
     const message = this.#message.take();
     if (!isText) return this.#handler.onMessage(message);
+    if (this.#unchecked) {
+      this.#unchecked = false;
+      this.#utf8.reset();
+      return this.#handler.onMessage(decodeText(message));
+    }
     if (!this.#utf8.isComplete) throw notUtf8();
     this.#handler.onMessage(UTF8.decode(message));
   }
@@ -483,6 +495,13 @@ export class Utf8Checker {
   #left = 0;
   #least = 0x80;
   #most = 0xbf;
+
+  /** Begins with another text. */
+  reset(): void {
+    this.#left = 0;
+    this.#least = 0x80;
+    this.#most = 0xbf;
+  }
 
   /** Whether the bytes so far end with a whole character. */
   get isComplete(): boolean {
