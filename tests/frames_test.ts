@@ -223,6 +223,12 @@ Deno.test("FrameDecoder takes nothing after a close frame", () => {
   assertEquals(found, [["close", 4000, "bye"]]);
 });
 
+Deno.test("FrameDecoder does not look at noise right behind a close frame", () => {
+  const { decoder, found } = createDecoder();
+  decoder.push(concat(frame(8, ""), new Uint8Array([0x83, 0xff, 0xff])));
+  assertEquals(found, [["close", 1005, ""]]);
+});
+
 Deno.test("FrameDecoder gives 1005 for a close frame without a code", () => {
   const { decoder, found } = createDecoder();
   decoder.push(frame(8, ""));

@@ -153,7 +153,7 @@ export class FrameDecoder {
         const end = Math.min(at + this.#left, bytes.length);
         this.#takePayload(bytes, at, end);
         at = end;
-        if (this.#left >= 0) return;
+        if (this.#left >= 0 || this.#ended) return;
       }
       if (at === bytes.length) return;
       if (
