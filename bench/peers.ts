@@ -57,7 +57,7 @@ export async function findPeers(
   const info = await output(deno, [
     "info",
     "--json",
-    import.meta.resolve("ws"),
+    "npm:ws@8.23.0",
   ]);
   const ws = info === null
     ? undefined

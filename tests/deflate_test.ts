@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { connectWebSocket } from "@wstap/wstap";
-import { WebSocketServer } from "ws";
+import { WebSocketServer } from "npm:ws@8.23.0";
 import {
   createDeflate,
   type DeflateParameters,

@@ -1,6 +1,6 @@
 // Not over node:assert: up to Deno 2.5 its deepStrictEqual finds two errors with
 // different messages, or two different ArrayBuffers, equal.
-import { deepEqual } from "fast-equals";
+import { deepEqual } from "npm:fast-equals@6.2.2";
 
 // deno-lint-ignore no-explicit-any -- @std takes any constructor of an error
 type ErrorConstructor<E extends Error> = abstract new (...args: any[]) => E;

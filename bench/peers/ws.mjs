@@ -1,8 +1,8 @@
 // npm `ws` behind the shortest pull queue that is correct, in Node and in Deno.
 // Takes the sender's address, a number of messages and their size; prints the
-// rate. WS is the URL of the package's `wrapper.mjs` where "ws" is not found.
+// rate. WS is the URL of the package's `wrapper.mjs` in Node.
 import process from "node:process";
-const { default: WebSocket } = await import(process.env.WS ?? "ws");
+const { default: WebSocket } = await import(process.env.WS ?? "npm:ws@8.23.0");
 
 const [url, count, size] = process.argv.slice(2);
 const queue = [];

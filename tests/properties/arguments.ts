@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { tapSettings } from "../../src/cli/args.ts";
 import { CliError } from "../../src/cli/exit.ts";
 import { parseFlags } from "../../src/cli/flags.ts";

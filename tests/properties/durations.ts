@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { parseDuration } from "@wstap/wstap";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { property } from "./property.ts";
 
 const DAY = 86_400_000;

@@ -10,7 +10,7 @@ import {
   connectWebSocket,
   HandshakeError,
 } from "@wstap/wstap";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import {
   encodeClose,
   encodeFrame,
@@ -18,7 +18,7 @@ import {
   FrameDecoder,
   ProtocolError,
 } from "../../src/direct/frames.ts";
-import * as ws from "ws";
+import * as ws from "npm:ws@8.23.0";
 import type { Capture } from "../fixtures/captures.ts";
 import { closePayload, frame, type Peer, rawServer } from "../fixtures/raw.ts";
 import { within } from "../fixtures/wait.ts";

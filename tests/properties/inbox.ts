@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { Inbox } from "../../src/inbox.ts";
 import { property } from "./property.ts";
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 
 /** A statement about generated values, which are an array. */
 export interface Property {

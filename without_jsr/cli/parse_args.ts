@@ -1,5 +1,5 @@
 // @ts-types="npm:@types/minimist@1.2.5"
-import minimist from "minimist";
+import minimist from "npm:minimist@1.2.8";
 
 /** What `parseArgs` reads: of the options of @std, those that are used here. */
 export interface ParseOptions<

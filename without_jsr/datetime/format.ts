@@ -1,5 +1,5 @@
-import dayjs from "dayjs";
-import utc from "dayjs/plugin/utc.js";
+import dayjs from "npm:dayjs@1.11.23";
+import utc from "npm:dayjs@1.11.23/plugin/utc.js";
 
 dayjs.extend(utc);
 

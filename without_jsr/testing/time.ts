@@ -1,4 +1,4 @@
-import { type Clock, withGlobal } from "@sinonjs/fake-timers";
+import { type Clock, withGlobal } from "npm:@sinonjs/fake-timers@15.5.0";
 
 // What @std fakes and nothing else. It is replaced here rather than by the
 // library's install(), which reaches into node:timers as well.
