@@ -246,6 +246,7 @@ export class WebSocketConnection<T = string>
         this.#lastTraffic = performance.now();
       },
       onEnd: (end) => this.#onSocketEnd(end),
+      onLargeRead: () => this.#inbox.headStart(),
     });
   }
 

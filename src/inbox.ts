@@ -83,6 +83,9 @@ export interface WaitOptions {
   signal?: AbortSignal;
 }
 
+/** How long a source may be asked to wait for a consumer that keeps up, in milliseconds. */
+const HEAD_START = 5;
+
 /** While a batch collects, the clock is looked at after so many messages. */
 const MESSAGES_PER_LOOK_AT_THE_CLOCK = 256;
 
@@ -109,6 +112,9 @@ export class Inbox<T extends string | Uint8Array> {
   #bytes = 0;
   /** How many items have been taken. */
   #taken = 0;
+  /** How many had been taken at the last `headStart()`. */
+  #takenBefore = 0;
+  #endHeadStart: (() => void) | null = null;
   /** How many items came before each error that waits. */
   readonly #failures = new Queue<number>();
   #dropped = 0;
@@ -183,6 +189,7 @@ export class Inbox<T extends string | Uint8Array> {
     this.#ended = true;
     this.#outcome = outcome;
     this.#batchError = batchError;
+    this.#endHeadStart?.();
     this.#serve();
   }
 
@@ -223,6 +230,33 @@ export class Inbox<T extends string | Uint8Array> {
    */
   takeBatch(duration: number, max: number, signal?: AbortSignal): Promise<T[]> {
     return this.#wait(max, { timeout: duration, signal }) as Promise<T[]>;
+  }
+
+  /**
+   * Gives a consumer that keeps up the time to take what waits before more is
+   * pushed: a queue that stays short stays in the processor's cache, and leaves
+   * the garbage collector nothing to copy.
+   *
+   * @returns A promise that resolves when nothing waits any more, when a call
+   * waits, at the end, or after 5 milliseconds; `null` where there is nobody to
+   * wait for, because nothing was taken since the last time.
+   */
+  headStart(): Promise<void> | null {
+    const isTaking = this.#taken !== this.#takenBefore;
+    this.#takenBefore = this.#taken;
+    if (
+      !isTaking || this.#items.length === 0 || this.#first !== null ||
+      this.#ended
+    ) return null;
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#endHeadStart = null;
+        cancel();
+        resolve();
+      };
+      const cancel = after(HEAD_START, end);
+      this.#endHeadStart = end;
+    });
   }
 
   #collecting(): boolean {
@@ -344,6 +378,7 @@ export class Inbox<T extends string | Uint8Array> {
     if (this.#first !== waiter) return;
     this.#gate.waits();
     // A batch at the head of the line collects: the source must not stand still.
+    this.#endHeadStart?.();
     this.#resume();
   }
 
@@ -410,6 +445,7 @@ export class Inbox<T extends string | Uint8Array> {
     this.#bytes -= sizeOf(item);
     if (item instanceof Failure) this.#failures.shift();
     if (this.#paused) this.#resume();
+    if (this.#items.length === 0) this.#endHeadStart?.();
     return item;
   }
 
@@ -420,6 +456,7 @@ export class Inbox<T extends string | Uint8Array> {
     if (this.#items.length === 0) this.#bytes = 0;
     else for (const item of taken) this.#bytes -= sizeOf(item);
     if (this.#paused) this.#resume();
+    if (this.#items.length === 0) this.#endHeadStart?.();
     return taken;
   }
 

@@ -1,14 +1,17 @@
-/** How many places a block has. */
-const BLOCK = 8192;
+/** How many places a block has at the most. */
+const BLOCK = 4096;
 
 interface Block<T> {
-  readonly items: T[];
+  /** Grows as it is filled; `undefined` where an item has been taken. */
+  readonly items: (T | undefined)[];
   next: Block<T> | null;
 }
 
 /**
  * A first-in first-out queue made of blocks, so that a long one is never
- * copied, neither when it grows nor when its front is taken.
+ * copied, neither when it grows nor when its front is taken. One that runs
+ * empty goes on at the start of its block: a queue that is emptied as fast as
+ * it fills makes no garbage.
  */
 export class Queue<T> {
   /** How many items there are. */
@@ -17,12 +20,15 @@ export class Queue<T> {
   #last = this.#first;
   /** How many places of the first block are spent. */
   #spent = 0;
+  /** How many places of the last block are filled, the spent ones too. */
+  #filled = 0;
 
   push(item: T): void {
-    if (this.#last.items.length === BLOCK) {
+    if (this.#filled === BLOCK) {
       this.#last = this.#last.next = { items: [], next: null };
+      this.#filled = 0;
     }
-    this.#last.items.push(item);
+    this.#last.items[this.#filled++] = item;
     this.length++;
   }
 
@@ -35,38 +41,34 @@ export class Queue<T> {
   shift(): T {
     const { items } = this.#first;
     const item = items[this.#spent]!;
-    items[this.#spent] = undefined!;
-    this.length--;
-    if (++this.#spent === BLOCK) this.#drop();
+    items[this.#spent++] = undefined;
+    if (--this.length === 0) this.#spent = this.#filled = 0;
+    else if (this.#spent === BLOCK) this.#drop();
     return item;
   }
 
   /** Takes the first `count` items; there must be as many. */
   take(count: number): T[] {
     const parts: T[][] = [];
+    this.length -= count;
     for (let left = count; left > 0;) {
       const { items } = this.#first;
       const end = Math.min(this.#spent + left, items.length);
       left -= end - this.#spent;
-      if (this.#spent === 0 && end === items.length) {
-        parts.push(items); // as it is
-        this.#drop();
-      } else {
-        parts.push(items.slice(this.#spent, end));
-        items.fill(undefined!, this.#spent, end);
-        this.#spent = end;
-        if (end === BLOCK) this.#drop();
-      }
+      parts.push(items.slice(this.#spent, end) as T[]);
+      items.fill(undefined, this.#spent, end);
+      this.#spent = end;
+      if (end === BLOCK && this.#first !== this.#last) this.#drop();
     }
-    this.length -= count;
+    if (this.length === 0) this.#spent = this.#filled = 0;
     return parts.length === 1 ? parts[0]! : ([] as T[]).concat(...parts);
   }
 
-  /** Lets go of the first block. */
+  /** Lets go of the first block, behind which there is another. */
   #drop(): void {
     const { next } = this.#first;
     this.#first.next = null; // or a block that V8 holds to be old would keep the young ones
-    this.#first = next ?? (this.#last = { items: [], next: null });
+    this.#first = next!;
     this.#spent = 0;
   }
 }

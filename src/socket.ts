@@ -20,6 +20,12 @@ export interface SocketEvents {
   onTraffic(): void;
   /** Called once, after the last message. The socket may need a moment more to be `released`. */
   onEnd(end: SocketEnd): void;
+  /**
+   * Called by a socket that can pause when much has come at once.
+   *
+   * @returns What the socket should wait for before it reads on, if anything.
+   */
+  onLargeRead(): Promise<void> | null;
 }
 
 /** The options of {@linkcode Socket.ping}. */

@@ -831,3 +831,49 @@ Deno.test("Inbox serves and aborts a long line of calls at the same cost for eac
     assertEquals(taken[i], i % 2 === 0 ? "aborted" : String((i - 1) / 2));
   }
 });
+
+Deno.test("headStart() asks the source to wait while messages are being taken", async () => {
+  using time = new FakeTime();
+  const inbox = createInbox();
+  inbox.push("a");
+  assertEquals(inbox.headStart(), null); // nobody has taken anything
+  await inbox.take();
+  for (const message of ["b", "c"]) inbox.push(message);
+  const wait = inbox.headStart();
+  assert(wait !== null);
+  await inbox.take();
+  assertEquals(await isSettled(time, wait), false);
+  await inbox.take();
+  assertEquals(await isSettled(time, wait), true);
+  assertEquals(inbox.headStart(), null); // nothing waits
+});
+
+Deno.test("headStart() ends after 5 ms, when a batch collects, and at the end", async () => {
+  using time = new FakeTime();
+  const inbox = createInbox();
+  const begin = async () => {
+    inbox.push("a");
+    inbox.push("b");
+    await inbox.take();
+    const wait = inbox.headStart();
+    assert(wait !== null);
+    assertEquals(await isSettled(time, wait), false);
+    return { wait };
+  };
+  const slow = await begin();
+  time.tick(5);
+  assertEquals(await isSettled(time, slow.wait), true);
+  assertEquals(inbox.headStart(), null); // nothing was taken since
+
+  const collecting = await begin();
+  const batch = inbox.takeBatch(60_000, 10);
+  assertEquals(await isSettled(time, collecting.wait), true);
+  inbox.push("c");
+  assertEquals(inbox.headStart(), null);
+  time.tick(60_000);
+  assertEquals(await batch, ["a", "b", "c"]);
+
+  const ending = await begin();
+  inbox.end(null, LOST);
+  assertEquals(await isSettled(time, ending.wait), true);
+});

@@ -130,45 +130,53 @@ export class FrameDecoder {
   }
 
   /**
-   * Takes all of the bytes. Nothing is taken after a close frame.
+   * Takes the bytes. Nothing is taken after a close frame.
    *
    * @param bytes They belong to the caller, who may reuse them afterwards. The
    * decoder may write to them.
+   * @param capacity The longest frame, in bytes with its header, that the caller
+   * can keep until it is whole. By default none is kept, and everything is taken.
+   * @returns How many bytes at the end have not been taken: the beginning of a
+   * frame of at most `capacity` bytes, to be passed again with what follows it.
    * @throws {ProtocolError} If they break a rule. What came before is handled.
    */
-  push(bytes: Uint8Array): void {
-    if (this.#ended) return;
+  push(bytes: Uint8Array, capacity = 0): number {
+    if (this.#ended) return 0;
     try {
-      this.#decode(bytes);
+      return bytes.length - this.#decode(bytes, capacity);
     } catch (error) {
       this.#ended = true;
       throw error;
     }
   }
 
-  #decode(bytes: Uint8Array): void {
+  /** Takes the bytes, and returns where it stopped. */
+  #decode(bytes: Uint8Array, capacity: number): number {
     let at = 0;
     while (!this.#ended) {
       if (this.#left >= 0) {
         const end = Math.min(at + this.#left, bytes.length);
         this.#takePayload(bytes, at, end);
         at = end;
-        if (this.#left >= 0 || this.#ended) return;
+        if (this.#left >= 0 || this.#ended) break;
       }
-      if (at === bytes.length) return;
-      if (
-        bytes[at] === TEXT_FRAME && this.#headerLength === 0 &&
-        this.#messageOpcode === 0 && !this.#masked
-      ) {
-        const next = this.#takeRun(bytes, at);
-        if (next !== at) {
-          at = next;
-          continue;
+      if (at === bytes.length) return at;
+      if (this.#headerLength === 0) {
+        if (
+          bytes[at] === TEXT_FRAME && this.#messageOpcode === 0 && !this.#masked
+        ) {
+          const next = this.#takeRun(bytes, at);
+          if (next !== at) {
+            at = next;
+            continue;
+          }
         }
+        if (capacity > 0 && isCut(bytes, at, capacity)) return at;
       }
       at = this.#takeHeader(bytes, at);
-      if (this.#left === -1) return; // the header has not come whole
+      if (this.#left === -1) break; // the header has not come whole
     }
+    return bytes.length;
   }
 
   /** Takes the small text messages that begin at a place, and returns where they end. */
@@ -288,24 +296,22 @@ export class FrameDecoder {
   /** Begins the frame whose whole header is there. */
   #beginFrame(header: Uint8Array, at: number): void {
     const first = header[at]!;
-    let length = header[at + 1]! & 0x7f;
-    let end = at + 2;
-    if (length === 126) {
-      length = header[end]! << 8 | header[end + 1]!;
-      end += 2;
-      if (length < 126) throw notMinimal();
-    } else if (length === 127) {
-      const view = new DataView(header.buffer, header.byteOffset + end, 8);
-      const high = view.getUint32(0);
-      if (high >= 2 ** 31) {
-        throw new ProtocolError(1002, "the length of a frame is 2^63 or more");
-      }
-      length = high * 2 ** 32 + view.getUint32(4);
-      end += 8;
-      if (length < 2 ** 16) throw notMinimal();
+    const form = header[at + 1]! & 0x7f;
+    const length = payloadLength(header, at);
+    if (length >= 2 ** 63) {
+      throw new ProtocolError(1002, "the length of a frame is 2^63 or more");
+    }
+    if (
+      form === 126 && length < 126 || form === 127 && length < 2 ** 16
+    ) {
+      throw new ProtocolError(
+        1002,
+        "a frame has a longer length field than it needs",
+      );
     }
     if (this.#masked) {
-      this.#mask.set(header.subarray(end, end + 4));
+      const end = at + headerLength(header, at);
+      this.#mask.set(header.subarray(end - 4, end));
       this.#maskAt = 0;
     }
     this.#opcode = first & 0x0f;
@@ -394,12 +400,29 @@ export class FrameDecoder {
   }
 }
 
+/** Whether the frame that begins at a place has not come whole, and is no longer than `capacity`. */
+function isCut(bytes: Uint8Array, at: number, capacity: number): boolean {
+  const there = bytes.length - at;
+  if (there < 2 || there < headerLength(bytes, at)) return true;
+  const length = headerLength(bytes, at) + payloadLength(bytes, at);
+  return there < length && length <= capacity;
+}
+
 /** How long a header is whose first two bytes are there. */
 function headerLength(header: Uint8Array, at: number): number {
   const second = header[at + 1]!;
   const length = second & 0x7f;
   return 2 + (length < 126 ? 0 : length === 126 ? 2 : 8) +
     (second < 0x80 ? 0 : 4);
+}
+
+/** What a whole header says of the length of the payload. */
+function payloadLength(header: Uint8Array, at: number): number {
+  const length = header[at + 1]! & 0x7f;
+  if (length < 126) return length;
+  if (length === 126) return header[at + 2]! << 8 | header[at + 3]!;
+  const view = new DataView(header.buffer, header.byteOffset + at + 2, 8);
+  return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
 }
 
 function parseClose(payload: Uint8Array): [code: number, reason: string] {
@@ -440,13 +463,6 @@ function decodeText(bytes: Uint8Array): string {
 
 function notUtf8(): ProtocolError {
   return new ProtocolError(1007, "a text is not UTF-8");
-}
-
-function notMinimal(): ProtocolError {
-  return new ProtocolError(
-    1002,
-    "a frame has a longer length field than it needs",
-  );
 }
 
 function tooLarge(): ProtocolError {

@@ -17,16 +17,16 @@ import {
 } from "./frames.ts";
 import { writeAll } from "./http1.ts";
 import { Pings } from "./pings.ts";
+import { ReadBuffer } from "./read_buffer.ts";
 
 /** With more bytes than this queued, `send()` waits. */
 const SEND_HIGH_WATER = 1024 * 1024;
 
-/** How many bytes one read may bring: few until the feed fills them. */
-const MIN_READ = 4 * 1024;
-const MAX_READ = 512 * 1024;
+/** A read of so many bytes or more comes from a fast feed. */
+const LARGE_READ = 32 * 1024;
 
-/** After so many reads in a row that fill little of the buffer, it shrinks. */
-const SMALL_READS = 64;
+/** The longest frame that waits in the read buffer until it is whole. */
+const MAX_KEPT = 128 * 1024;
 
 /** How many bytes of queued frames are put together into one write. */
 const MAX_WRITE = 64 * 1024;
@@ -148,26 +148,23 @@ export class DirectSocket implements Socket {
   async #read(): Promise<void> {
     this.#decoder.push(this.#rest);
     this.#rest = new Uint8Array();
-    let buffer = new Uint8Array(MIN_READ);
-    let smallReads = 0;
+    const buffer = new ReadBuffer();
     while (!this.#ended) {
       if (this.#paused !== null) {
         await this.#paused.promise;
         continue;
       }
-      const length = await this.#conn.read(buffer);
+      const length = await this.#conn.read(buffer.room());
       if (length === null) throw new Error("the peer hung up");
       if (this.#ended) return;
       this.#events!.onTraffic();
-      this.#decoder.push(buffer.subarray(0, length));
-      if (length === buffer.length && length < MAX_READ) {
-        buffer = new Uint8Array(Math.min(length * 4, MAX_READ));
-      } else if (length * 8 > buffer.length || buffer.length === MIN_READ) {
-        smallReads = 0;
-      } else if (++smallReads === SMALL_READS) {
-        buffer = new Uint8Array(Math.max(buffer.length / 4, MIN_READ));
-        smallReads = 0;
-      }
+      // Where much comes at once the rest of a frame is not far, and waiting for
+      // it saves a copy. Otherwise what is wrong with a frame is found sooner
+      // when every part of it is decoded.
+      const isLarge = length >= LARGE_READ;
+      const bytes = buffer.add(length);
+      buffer.keep(this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0));
+      if (isLarge && !this.#ended) await this.#events!.onLargeRead();
     }
   }
 
@@ -210,7 +207,7 @@ export class DirectSocket implements Socket {
     const cancel = after(LINGER, () => closeQuietly(this.#conn));
     try {
       await this.#writing;
-      const buffer = new Uint8Array(MAX_READ);
+      const buffer = new Uint8Array(64 * 1024);
       while (await this.#conn.read(buffer) !== null);
     } catch {
       // It is closed, or was reset.
