@@ -191,7 +191,7 @@ export function parseOptions(options: ConnectOptions): Settings {
     binary: oneOf("binary", options.binary, ["text", "bytes"]),
     overflow: oneOf("overflow", options.overflow, ["error", "drop-oldest"]),
     handshakeTimeout: parseTimeout(options, "handshakeTimeout") ?? 30_000,
-    closeTimeout: parseDuration(options.closeTimeout ?? "5s"),
+    closeTimeout: parseDuration(options.closeTimeout ?? 5),
     idleTimeout: parseTimeout(options, "idleTimeout"),
     compression: parseCompression(options.compression),
     pingInterval: parseTimeout(options, "pingInterval"),

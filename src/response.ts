@@ -55,8 +55,6 @@ export class HandshakeResponse {
   readonly status: number;
   /** The standard reason phrase of the status, `""` when there is none. */
   readonly statusText: string;
-  /** The header fields, immutable. Their values come from the server: untrusted text. */
-  readonly headers: Headers;
   /**
    * Which connection the response was read from: that of the `"preflight"`,
    * the connection itself (`"direct"`), or none (`"socket"`: it says what the
@@ -64,6 +62,9 @@ export class HandshakeResponse {
    * extensions).
    */
   readonly source: "preflight" | "direct" | "socket";
+  /** The header fields as they were given; many callers never ask for them. */
+  readonly #given: Headers;
+  #headers: Headers | undefined;
   readonly #body: Uint8Array;
 
   /**
@@ -75,9 +76,14 @@ export class HandshakeResponse {
     this.url = init.url;
     this.status = init.status;
     this.statusText = init.statusText;
-    this.headers = immutable(init.headers);
+    this.#given = init.headers;
     this.source = init.source;
     this.#body = init.body ?? new Uint8Array();
+  }
+
+  /** The header fields, immutable. Their values come from the server: untrusted text. */
+  get headers(): Headers {
+    return this.#headers ??= immutable(this.#given);
   }
 
   /** Whether the status is 1xx, as that of an accepted handshake is. */

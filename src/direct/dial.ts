@@ -85,9 +85,13 @@ async function connectTcp(
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
   // Where the permission is missing, Deno 2.5 leaks what the signal would cancel.
-  const granted = mayDial(hostname, port);
+  const cancellable = TRIES_ALL || mayDial(hostname, port);
   try {
-    return await Deno.connect({ hostname, port, ...(granted && { signal }) });
+    return await Deno.connect({
+      hostname,
+      port,
+      ...(cancellable && { signal }),
+    });
   } catch (error) {
     if (TRIES_ALL || !(error instanceof Deno.errors.ConnectionRefused)) {
       throw error;

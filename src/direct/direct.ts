@@ -39,7 +39,6 @@ export async function openDirect(
   const dialling = dial(target, context.http, signal);
   // While the server is being dialled is the time to make the request ready.
   const key = createKey();
-  const accept = acceptFor(key);
   const headers = {
     ...requestHeaders(target, key),
     ...(context.compression && { "sec-websocket-extensions": OFFER }),
@@ -51,7 +50,9 @@ export async function openDirect(
   try {
     context.onRequest?.(describeRequest("direct", target, headers));
     const reader = new HeadReader(conn);
-    const answer = await exchange(target, conn, reader, headers, signal);
+    const answering = exchange(target, conn, reader, headers, signal);
+    const accept = acceptFor(key); // while the server makes up its answer
+    const answer = await answering;
     let parameters: DeflateParameters | undefined;
     const extensionProblem = (extensions: string) => {
       const agreement = parseAgreement(extensions);
@@ -69,7 +70,7 @@ export async function openDirect(
     const deflate = parameters && await createDeflate(parameters);
     signal.throwIfAborted();
     opened = true;
-    const { headers: fields } = response;
+    const { headers: fields } = answer;
     const socket = new DirectSocket(conn, reader.takeRest(), {
       protocol: fields.get("sec-websocket-protocol") ?? "",
       extensions: fields.get("sec-websocket-extensions") ?? "",

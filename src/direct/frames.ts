@@ -76,6 +76,10 @@ const MAX_CHECKED = 1024;
 
 const EMPTY = new Uint8Array();
 
+/** Where the messages of a run begin and end. A run is decoded at once, so one list serves all. */
+const STARTS = new Uint32Array(MAX_RUN / 2);
+const ENDS = new Uint32Array(MAX_RUN / 2);
+
 /** Keeps a leading byte order mark: it is part of the message. */
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT_UTF8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
@@ -116,9 +120,6 @@ export class FrameDecoder {
   /** The payload of a control frame that has not come whole. */
   readonly #control = new GrowingBuffer();
 
-  /** Where the messages of a run begin and end. */
-  readonly #starts = new Uint32Array(MAX_RUN);
-  readonly #ends = new Uint32Array(MAX_RUN);
   /** How many messages are decoded by themselves before the next run is tried, and after it. */
   #singles = 0;
   #nextSingles = 16;
@@ -182,8 +183,6 @@ export class FrameDecoder {
   /** Takes the small text messages that begin at a place, and returns where they end. */
   #takeRun(bytes: Uint8Array, at: number): number {
     if (this.#singles > 0) return at;
-    const starts = this.#starts;
-    const ends = this.#ends;
     const limit = Math.min(at + MAX_RUN, bytes.length);
     let count = 0;
     let end = at;
@@ -197,20 +196,20 @@ export class FrameDecoder {
         start += 2;
       }
       if (start + length > limit) break;
-      starts[count] = start;
+      STARTS[count] = start;
       end = start + length;
-      ends[count++] = end;
+      ENDS[count++] = end;
     }
     if (count < 2) return at;
     // With ASCII in place of the headers, the run is ASCII if every message is.
-    for (let i = 0, from = at; i < count; from = ends[i++]!) {
-      for (let j = from; j < starts[i]!; j++) bytes[j] = 0;
+    for (let i = 0, from = at; i < count; from = ENDS[i++]!) {
+      for (let j = from; j < STARTS[i]!; j++) bytes[j] = 0;
     }
     const text = UTF8.decode(bytes.subarray(at, end));
     if (text.length === end - at && !text.includes("\ufffd")) {
       this.#nextSingles = 16;
       for (let i = 0; i < count; i++) {
-        this.#handler.onMessage(text.slice(starts[i]! - at, ends[i]! - at));
+        this.#handler.onMessage(text.slice(STARTS[i]! - at, ENDS[i]! - at));
       }
       return end;
     }
@@ -218,7 +217,7 @@ export class FrameDecoder {
     this.#nextSingles = Math.min(this.#nextSingles * 2, MAX_SINGLES);
     for (let i = 0; i < count; i++) {
       this.#handler.onMessage(
-        decodeText(bytes.subarray(starts[i]!, ends[i]!)),
+        decodeText(bytes.subarray(STARTS[i]!, ENDS[i]!)),
       );
     }
     return end;

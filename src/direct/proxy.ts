@@ -40,7 +40,7 @@ export type ReadVariable = (name: string) => string | undefined;
 export function routeFor(
   url: URL,
   proxy: Deno.Proxy | undefined,
-  read: ReadVariable = readVariable,
+  read: ReadVariable = readVariables(),
 ): Route | null {
   if (proxy !== undefined) return parseProxy(proxy);
   const scheme = url.protocol === "wss:" ? "HTTPS_PROXY" : "HTTP_PROXY";
@@ -60,13 +60,18 @@ export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
-function readVariable(name: string): string | undefined {
-  const { state, partial } = Deno.permissions.querySync({
-    name: "env",
-    variable: name,
-  });
-  if (state !== "granted" || partial) return undefined;
-  return Deno.env.get(name) || undefined;
+/** Reads what may be read without a prompt. */
+function readVariables(): ReadVariable {
+  const isGranted = (variable?: string) => {
+    const { state, partial } = Deno.permissions.querySync({
+      name: "env",
+      variable,
+    });
+    return state === "granted" && !partial;
+  };
+  const all = isGranted(); // mostly so, and then one question is enough
+  return (name) =>
+    all || isGranted(name) ? Deno.env.get(name) || undefined : undefined;
 }
 
 function parseProxy(proxy: Deno.Proxy): Route {
