@@ -7,7 +7,11 @@ import {
   parseAgreement,
 } from "../src/direct/deflate.ts";
 import { MAX_MESSAGE, ProtocolError } from "../src/direct/frames.ts";
+import importMap from "../without_jsr/import_map.json" with { type: "json" };
+import { rootUrl } from "./fixtures/command.ts";
 import { within } from "./fixtures/wait.ts";
+
+const IMPORT_MAP = import.meta.resolve("../without_jsr/import_map.json");
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -98,7 +102,7 @@ for (const noContext of [false, true]) {
         for (let at = 0; at < deflated.length; at += size) {
           const last = at + size >= deflated.length;
           const part = deflated.subarray(at, at + size);
-          parts.push(inflater.push(part, last, MAX_MESSAGE));
+          parts.push(inflater.push(part, last, MAX_MESSAGE).slice());
         }
         assertEquals(
           new Uint8Array(await new Blob(parts as BlobPart[]).bytes()),
@@ -215,3 +219,41 @@ for (const [what, perMessageDeflate] of SERVERS) {
     await new Promise((resolve) => server.close(resolve));
   });
 }
+
+Deno.test("the library that compresses is not even fetched before it is needed", async () => {
+  const fetched: string[] = [];
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (request) => {
+      fetched.push(request.url);
+      return new Response("export {};", {
+        headers: { "content-type": "text/javascript" },
+      });
+    },
+  );
+  const host = `127.0.0.1:${server.addr.port}`;
+  const imports = Object.fromEntries(
+    Object.entries(importMap.imports).map(([name, path]) => [
+      name,
+      path.startsWith(".") ? new URL(path, IMPORT_MAP).href : path,
+    ]),
+  );
+  const map = await Deno.makeTempFile({ suffix: ".json" });
+  try {
+    await Deno.writeTextFile(
+      map,
+      JSON.stringify({
+        imports: { ...imports, pako: `http://${host}/pako.js` },
+      }),
+    );
+    const flags = [`--import-map=${map}`, `--allow-import=${host}`];
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", ...flags, "cli.ts", "--help"],
+      cwd: rootUrl,
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    assertEquals(fetched, []);
+  } finally {
+    await Deno.remove(map);
+  }
+});

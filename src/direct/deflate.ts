@@ -31,6 +31,7 @@ export interface Inflater {
    *
    * @param last Whether it ends the message.
    * @param room The most bytes that may come out.
+   * @returns What came out; it is overwritten by the next call.
    * @throws {ProtocolError} 1009 past `room`, 1007 for data that is not deflate.
    */
   push(part: Uint8Array, last: boolean, room: number): Uint8Array<ArrayBuffer>;
@@ -39,7 +40,11 @@ export interface Inflater {
 
 /** Compresses messages. */
 export interface Deflater {
-  /** Compresses a message; `null` if it is better sent as it is. */
+  /**
+   * Compresses a message.
+   *
+   * @returns `null` if it is better sent as it is. The next call overwrites it.
+   */
   deflate(message: Uint8Array): Uint8Array<ArrayBuffer> | null;
   close(): void;
 }
@@ -89,8 +94,14 @@ export function parseAgreement(
 /** The bytes that end a message before they are left out (RFC 7692 section 7.2.1). */
 const TAIL = new Uint8Array([0x00, 0x00, 0xff, 0xff]);
 
-/** How many bytes come out at a time. */
+/** How many bytes come out at a time, at first. */
 const CHUNK = 16 * 1024;
+
+/** A larger output is not kept for the next message. */
+const MAX_KEPT = 1024 * 1024;
+
+/** Parts of at most so many bytes are inflated together with {@linkcode TAIL}. */
+const MAX_JOINED = 4 * 1024;
 
 /**
  * Shorter messages are sent as they are: with the context of earlier messages,
@@ -126,6 +137,7 @@ class PakoInflater implements Inflater {
   readonly #pako: Pako;
   readonly #stream: ZStream;
   readonly #noContext: boolean;
+  readonly #joined = new Uint8Array(MAX_JOINED + TAIL.length);
 
   constructor(pako: Pako, noContext: boolean) {
     this.#pako = pako;
@@ -137,44 +149,40 @@ class PakoInflater implements Inflater {
   }
 
   push(part: Uint8Array, last: boolean, room: number): Uint8Array<ArrayBuffer> {
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
-    const left = this.#inflate(part, chunks, room);
-    if (last) {
-      this.#inflate(TAIL, chunks, left);
-      if (this.#noContext) this.#pako.zlibInflateReset(this.#stream);
+    const stream = this.#stream;
+    stream.next_out = 0;
+    stream.avail_out = stream.output.length;
+    if (last && part.length <= MAX_JOINED) {
+      this.#joined.set(part);
+      this.#joined.set(TAIL, part.length);
+      this.#inflate(this.#joined, part.length + TAIL.length, room);
+    } else {
+      this.#inflate(part, part.length, room);
+      if (last) this.#inflate(TAIL, TAIL.length, room);
     }
-    return joined(chunks);
+    if (last && this.#noContext) this.#pako.zlibInflateReset(stream);
+    return takeOutput(stream);
   }
 
-  #inflate(
-    input: Uint8Array,
-    chunks: Uint8Array<ArrayBuffer>[],
-    room: number,
-  ): number {
-    const { zlibInflate, zlibInflateResetKeep, ...codes } = this.#pako;
+  #inflate(input: Uint8Array, length: number, room: number): void {
+    const pako = this.#pako;
     const stream = this.#stream;
     stream.input = input;
     stream.next_in = 0;
-    stream.avail_in = input.length;
+    stream.avail_in = length;
     while (true) {
-      stream.next_out = 0;
-      stream.avail_out = CHUNK;
-      const status = zlibInflate(stream, codes.Z_SYNC_FLUSH);
-      const { next_out: length } = stream;
-      if (length > room) {
+      const status = pako.zlibInflate(stream, pako.Z_SYNC_FLUSH);
+      if (stream.next_out > room) {
         throw new ProtocolError(1009, "a message inflates to more than 64 MiB");
       }
-      if (length > 0) {
-        room -= length;
-        chunks.push(stream.output.slice(0, length));
-      }
-      if (status === codes.Z_STREAM_END) {
+      if (status === pako.Z_STREAM_END) {
         // A final block may stand within a message (RFC 7692 section 7.2.3.4).
-        zlibInflateResetKeep(stream);
-      } else if (status !== codes.Z_OK && status !== codes.Z_BUF_ERROR) {
+        pako.zlibInflateResetKeep(stream);
+      } else if (status !== pako.Z_OK && status !== pako.Z_BUF_ERROR) {
         throw new ProtocolError(1007, "a compressed message is not deflate");
       }
-      if (stream.avail_in === 0 && stream.avail_out > 0) return room;
+      if (stream.avail_in === 0 && stream.avail_out > 0) return;
+      if (stream.avail_out === 0) growOutput(stream, room + 1);
     }
   }
 
@@ -206,27 +214,26 @@ class PakoDeflater implements Deflater {
   }
 
   deflate(message: Uint8Array): Uint8Array<ArrayBuffer> | null {
+    const pako = this.#pako;
     const stream = this.#stream;
     // Decided before it enters the window: what is there must have been sent.
     const least = this.#noContext ? MIN_WITHOUT_CONTEXT : MIN_WITH_CONTEXT;
     if (stream === null || message.length < least) return null;
-    const { zlibDeflate, zlibDeflateReset, Z_SYNC_FLUSH } = this.#pako;
     stream.input = message;
     stream.next_in = 0;
     stream.avail_in = message.length;
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
-    do {
-      stream.next_out = 0;
-      stream.avail_out = CHUNK;
-      zlibDeflate(stream, Z_SYNC_FLUSH);
-      chunks.push(stream.output.slice(0, stream.next_out));
-    } while (stream.avail_out === 0);
-    const deflated = joined(chunks);
-    if (this.#noContext) {
-      zlibDeflateReset(stream);
-      if (deflated.length - TAIL.length >= message.length) return null;
+    stream.next_out = 0;
+    stream.avail_out = stream.output.length;
+    while (true) {
+      pako.zlibDeflate(stream, pako.Z_SYNC_FLUSH);
+      if (stream.avail_out > 0) break;
+      growOutput(stream, Infinity);
     }
-    return deflated.subarray(0, deflated.length - TAIL.length);
+    if (this.#noContext) pako.zlibDeflateReset(stream);
+    const deflated = takeOutput(stream).subarray(0, -TAIL.length);
+    return this.#noContext && deflated.length >= message.length
+      ? null
+      : deflated;
   }
 
   close(): void {
@@ -234,14 +241,17 @@ class PakoDeflater implements Deflater {
   }
 }
 
-function joined(chunks: Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
-  if (chunks.length === 1) return chunks[0]!;
-  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+/** Makes the output larger, up to a limit. */
+function growOutput(stream: ZStream, limit: number): void {
+  const { output, next_out } = stream;
+  stream.output = new Uint8Array(Math.min(output.length * 2, limit));
+  stream.output.set(output.subarray(0, next_out));
+  stream.avail_out = stream.output.length - next_out;
+}
+
+/** What has come out. */
+function takeOutput(stream: ZStream): Uint8Array<ArrayBuffer> {
+  const { output, next_out } = stream;
+  if (output.length > MAX_KEPT) stream.output = new Uint8Array(CHUNK);
+  return output.subarray(0, next_out) as Uint8Array<ArrayBuffer>;
 }

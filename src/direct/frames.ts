@@ -341,26 +341,21 @@ export class FrameDecoder {
       return;
     }
     const last = isWhole && this.#fin;
-    if (this.#compressed) {
-      this.#takeCompressed(payload, last);
-    } else if (last && this.#message.length === 0 && this.#utf8.isComplete) {
+    const part = this.#compressed
+      ? this.#inflater!.push(payload, last, MAX_MESSAGE - this.#message.length)
+      : payload;
+    if (last && this.#message.length === 0 && this.#utf8.isComplete) {
       // It has come whole.
       const opcode = this.#messageOpcode;
       this.#messageOpcode = 0;
       if (this.#singles > 0) this.#singles--;
       this.#handler.onMessage(
-        opcode === OPCODE.text ? decodeText(payload) : payload.slice(),
+        opcode === OPCODE.text ? decodeText(part) : part.slice(),
       );
     } else {
-      this.#append(payload, this.#left === -1 ? 0 : this.#left);
+      this.#append(part, this.#compressed || isWhole ? 0 : this.#left);
       if (last) this.#finish();
     }
-  }
-
-  #takeCompressed(payload: Uint8Array, last: boolean): void {
-    const room = MAX_MESSAGE - this.#message.length;
-    this.#append(this.#inflater!.push(payload, last, room), 0);
-    if (last) this.#finish();
   }
 
   /**
