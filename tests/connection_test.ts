@@ -29,30 +29,12 @@ import {
 } from "./fixtures/captures.ts";
 import { rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
+import { countingSignal } from "./fixtures/signal.ts";
 import { delay, eventually } from "./fixtures/wait.ts";
 
 const link = (options?: ConnectOptions) => linkWith("none", options);
 
 const encode = (text: string) => new TextEncoder().encode(text);
-
-/** A signal that counts its listeners. */
-function countingSignal() {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const { addEventListener, removeEventListener } = signal;
-  const counting = { controller, signal, listeners: 0 };
-  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-    counting.listeners++;
-    addEventListener.apply(signal, args);
-  };
-  signal.removeEventListener = (
-    ...args: Parameters<typeof removeEventListener>
-  ) => {
-    counting.listeners--;
-    removeEventListener.apply(signal, args);
-  };
-  return counting;
-}
 
 // --- recv() and recvBatch() ---
 
