@@ -1,95 +1,71 @@
 import {
-  assert,
   assertEquals,
   assertGreaterOrEqual,
   assertLess,
   assertNotEquals,
   assertRejects,
-  assertStringIncludes,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { connectWebSocket, HandshakeError } from "@wstap/wstap";
 import { readStart } from "../src/handshake/body.ts";
-import type { HandshakeContext } from "../src/handshake/request.ts";
-import { upgrade } from "./fixtures/captures.ts";
+import { answerClose, test, upgrade } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { spawnServer } from "./fixtures/child.ts";
-import { type Peer, rawServer } from "./fixtures/raw.ts";
-import { accept, serve } from "./fixtures/serve.ts";
+import { type Peer, rawServer, type RawServerOptions } from "./fixtures/raw.ts";
 import { eventually } from "./fixtures/wait.ts";
 
 /** Answers each connection as its number says; the last one for all that follow. */
-function inTurn(...turns: ((peer: Peer) => Promise<void>)[]) {
+function inTurn(
+  turns: ((peer: Peer) => Promise<void>)[],
+  options?: RawServerOptions,
+) {
   return rawServer(async (peer) => {
     await peer.readHead();
     await turns[Math.min(peer.index, turns.length - 1)]!(peer);
-  });
+  }, options);
 }
 
-const accepts = (peer: Peer) => peer.upgrade();
+async function accepts(peer: Peer): Promise<void> {
+  await peer.upgrade();
+  await answerClose(peer).catch(() => {}); // a pre-flight sends none
+  peer.end();
+}
+
 const refuses = (peer: Peer) =>
   peer.respond("503 Service Unavailable", "one at a time");
 
-Deno.test("a pre-flight asks for an upgrade as RFC 6455 says, before the socket does", async () => {
+test("a pre-flight asks for an upgrade as RFC 6455 says, and is released before the socket is used", async () => {
   await using server = rawServer(upgrade);
   const [connection, response] = await connectWebSocket(`${server.url}/x?y`, {
-    capture: "preflight",
     protocols: ["b", "a"],
   });
+  assertEquals(response.source, "preflight");
   assertEquals(server.connections, 2);
-  const [preflight, socket] = server.peers;
-  assert(preflight !== undefined && socket !== undefined);
-  assertEquals(preflight.method, "GET");
-  assertEquals(preflight.target, "/x?y");
-  assertEquals(
-    Object.fromEntries(
-      [
-        "host",
-        "upgrade",
-        "connection",
-        "sec-websocket-version",
-        "sec-websocket-protocol",
-        "accept-encoding",
-      ].map((name) => [name, preflight.header(name)?.toLowerCase()]),
-    ),
-    {
-      "host": `127.0.0.1:${server.port}`,
-      "upgrade": "websocket",
-      "connection": "upgrade",
-      "sec-websocket-version": "13",
-      "sec-websocket-protocol": "b, a",
-      "accept-encoding": "identity",
-    },
-  );
+  const [preflight, socket] = server.peers as [Peer, Peer];
+  assertEquals([preflight.method, preflight.target], ["GET", "/x?y"]);
+  const expected = {
+    "host": `127.0.0.1:${server.port}`,
+    "upgrade": "websocket",
+    "connection": "upgrade",
+    "sec-websocket-version": "13",
+    "sec-websocket-protocol": "b, a",
+    "accept-encoding": "identity",
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    assertEquals(preflight.header(name)?.toLowerCase(), value);
+  }
   assertEquals(atob(preflight.key).length, 16);
   assertNotEquals(preflight.key, socket.key);
-  assertEquals(response.source, "preflight");
+
+  await preflight.waitForEnd();
+  await connection.send("alive");
+  const frame = await socket.readFrame();
+  assertEquals(frame?.payload, new TextEncoder().encode("alive"));
   socket.end();
   await connection.closed;
 });
 
-Deno.test("a pre-flight sends the Accept-Encoding that is given", async () => {
-  await using server = rawServer(upgrade);
-  const [connection] = await connectWebSocket(server.url, {
-    headers: { "Accept-Encoding": "br" },
-  });
-  assertEquals(server.peers[0]!.header("accept-encoding"), "br");
-  server.peers.at(-1)!.end();
-  await connection.closed;
-});
-
-Deno.test("a pre-flight's connection is released: its end is seen while the socket lives", async () => {
-  await using server = rawServer(upgrade);
-  const [connection] = await connectWebSocket(server.url);
-  await server.peers[0]!.waitForEnd();
-  await connection.send("alive");
-  const frame = await server.peers[1]!.readFrame();
-  assertEquals(frame?.payload, new TextEncoder().encode("alive"));
-  server.peers.at(-1)!.end();
-  await connection.closed;
-});
-
-Deno.test("a pre-flight leaves no connection in a pool", async () => {
+test("a pre-flight leaves no connection in a pool", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     await peer.respond("404 Not Found", "", { Connection: "keep-alive" });
@@ -101,87 +77,50 @@ Deno.test("a pre-flight leaves no connection in a pool", async () => {
   for (const peer of server.peers) await peer.waitForEnd();
 });
 
-Deno.test("a pre-flight over TLS is HTTP/1.1, also where HTTP/2 is on offer", async () => {
-  const { ca, server: identity } = await certificates();
-  await using server = serve(
-    (request) => accept(request, () => {}, { headers: { "X-One": "1" } }),
-    identity,
-  );
-  const [connection, response] = await connectWebSocket(server.url, {
-    http: { caCerts: [ca] },
-  });
-  assertEquals(response.status, 101);
-  assertEquals(response.headers.get("x-one"), "1");
-  assertEquals(server.requests.length, 2);
-  for (const { headers } of server.requests) {
-    assertEquals(headers.get("upgrade"), "websocket");
-  }
-  await connection.close();
-});
-
-Deno.test("a socket that is refused after an accepted pre-flight is tried once more, after 100 ms", async () => {
+test("a socket that is refused after an accepted pre-flight is tried once more, after 100 ms", async () => {
   const times: number[] = [];
-  await using server = inTurn(accepts, (peer) => {
+  const timed = (turn: (peer: Peer) => Promise<void>) => (peer: Peer) => {
     times.push(performance.now());
-    return refuses(peer);
-  }, (peer) => {
-    times.push(performance.now());
-    return accepts(peer);
-  });
+    return turn(peer);
+  };
+  await using server = inTurn([accepts, timed(refuses), timed(accepts)]);
   const [connection, response] = await connectWebSocket(server.url);
   assertEquals(response.status, 101);
   assertEquals(server.connections, 3);
   assertGreaterOrEqual(times[1]! - times[0]!, 95);
-  server.peers.at(-1)!.end();
-  await connection.closed;
+  await connection.close();
 });
 
-Deno.test("a socket that is refused again: one more pre-flight finds the reason", async () => {
-  await using server = inTurn(accepts, refuses);
-  const error = await assertRejects(
-    () => connectWebSocket(server.url),
-    HandshakeError,
-  );
-  assertStringIncludes(error.message, "HTTP error: 503 Service Unavailable");
-  assertEquals(await error.response?.text(), "one at a time");
-  assertEquals(server.connections, 4);
-});
+for (const secure of [false, true]) {
+  const scheme = secure ? "wss:" : "ws:";
 
-Deno.test("a socket that is refused while pre-flights are accepted: the message says so", async () => {
-  await using server = inTurn(accepts, refuses, refuses, accepts);
-  const error = await assertRejects(
-    () => connectWebSocket(server.url),
-    HandshakeError,
-  );
-  assertStringIncludes(
-    error.message,
-    "the server accepted the pre-flight and refused the socket",
-  );
-  assertEquals(error.response, undefined);
-  assertEquals(server.connections, 4);
-});
+  test(`a socket that is refused again: one more pre-flight finds the reason (${scheme})`, async () => {
+    const { ca, server: identity } = await certificates();
+    for (const last of [refuses, accepts]) {
+      await using server = inTurn(
+        [accepts, refuses, refuses, last],
+        secure ? identity : {},
+      );
+      const error = await assertRejects(
+        () => connectWebSocket(server.url, { http: { caCerts: [ca] } }),
+        HandshakeError,
+        last === refuses
+          ? "HTTP error: 503 Service Unavailable"
+          : "the server accepted the pre-flight and refused the socket",
+      );
+      assertEquals(
+        await error.response?.text(),
+        last === refuses ? "one at a time" : undefined,
+      );
+      assertEquals(server.connections, 4);
+      const shown = Deno.inspect(error, { depth: 10 });
+      assertEquals(shown.includes("HTTP/2"), false, shown);
+    }
+  });
+}
 
-Deno.test("a socket that is refused again over TLS: the native socket's words are not shown", async () => {
-  const { ca, server: identity } = await certificates();
-  for (const last of [refuses, accepts]) {
-    await using server = rawServer(async (peer) => {
-      await peer.readHead();
-      if (peer.index === 0) await accepts(peer);
-      else if (peer.index < 3) await refuses(peer);
-      else await last(peer);
-    }, identity);
-    const error = await assertRejects(
-      () => connectWebSocket(server.url, { http: { caCerts: [ca] } }),
-      HandshakeError,
-      last === refuses ? "HTTP error: 503" : "and refused the socket",
-    );
-    const shown = Deno.inspect(error, { depth: 10 });
-    assertEquals(shown.includes("HTTP/2"), false, shown);
-  }
-});
-
-Deno.test("a socket is not tried again past handshakeTimeout", async () => {
-  await using server = inTurn(accepts, refuses);
+test("a socket is not tried again past handshakeTimeout", async () => {
+  await using server = inTurn([accepts, refuses]);
   const error = await assertRejects(
     () => connectWebSocket(server.url, { handshakeTimeout: "60ms" }),
     DOMException,
@@ -190,27 +129,27 @@ Deno.test("a socket is not tried again past handshakeTimeout", async () => {
   assertLess(server.connections, 3);
 });
 
-Deno.test("a subprotocol that the pre-flight has and the socket has not, is the socket's to say", async () => {
-  await using server = inTurn(
-    (peer) => peer.upgrade({ headers: { "Sec-WebSocket-Protocol": "a" } }),
-    accepts,
-  );
+test("a subprotocol that the pre-flight has and the socket has not, is the socket's to say", async () => {
+  const headers = { "Sec-WebSocket-Protocol": "a" };
+  await using server = inTurn([(peer) => peer.upgrade({ headers }), accepts]);
   const [connection, response] = await connectWebSocket(server.url, {
     protocols: "a",
   });
   assertEquals(response.headers.get("sec-websocket-protocol"), "a");
   assertEquals(connection.protocol, "");
-  server.peers.at(-1)!.end();
-  await connection.closed;
+  await connection.close();
 });
 
-Deno.test("a subprotocol or an extension that only the socket's answer has is refused, too", async () => {
+test("a subprotocol or an extension that only the socket's answer has is refused, too", async () => {
   const answers: [Record<string, string>, string][] = [
     [{ "Sec-WebSocket-Protocol": "b" }, `the subprotocol "b"`],
     [{ "Sec-WebSocket-Extensions": "x" }, `the extension "x"`],
   ];
   for (const [headers, message] of answers) {
-    await using server = inTurn(accepts, (peer) => peer.upgrade({ headers }));
+    await using server = inTurn([
+      accepts,
+      (peer) => peer.upgrade({ headers }),
+    ]);
     await assertRejects(
       () => connectWebSocket(server.url, { protocols: "a" }),
       HandshakeError,
@@ -221,7 +160,7 @@ Deno.test("a subprotocol or an extension that only the socket's answer has is re
   }
 });
 
-Deno.test("200 connects in a row succeed where one connection is allowed at a time", async () => {
+test("200 connects in a row succeed where one connection is allowed at a time", async () => {
   await using server = await spawnServer("ws", ["--max-live", "1"]);
   const count = (type: string) =>
     server.events.filter((event) => event.type === type).length;
@@ -242,18 +181,9 @@ Deno.test("200 connects in a row succeed where one connection is allowed at a ti
 
 // --- The body of a refusal ---
 
-/** What `readStart` needs, with a signal that never aborts. */
-function createContext(caller?: AbortSignal): HandshakeContext {
-  const { signal } = new AbortController();
-  const onRequest = undefined;
-  return {
-    http: {},
-    compression: false,
-    follow: false,
-    signal: caller ?? signal,
-    caller,
-    onRequest,
-  };
+/** What `readStart()` needs; without a caller's signal one that never aborts. */
+function createContext(caller?: AbortSignal) {
+  return { signal: caller ?? new AbortController().signal, caller };
 }
 
 /** A body that gives these chunks, and then nothing, for ever. */

@@ -12,73 +12,39 @@ import {
   connectWebSocket,
   HandshakeError,
 } from "@wstap/wstap";
-import { answerClose, CAPTURES, each, upgrade } from "./fixtures/captures.ts";
+import { CAPTURES, each, greet, native, test } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { type ClientReport, printed, runClient } from "./fixtures/client.ts";
 import { command } from "./fixtures/command.ts";
 import { acceptKey, type Peer, rawServer } from "./fixtures/raw.ts";
 
-/** Greets, and answers a close frame. */
-async function greet(peer: Peer): Promise<void> {
-  await upgrade(peer);
-  await peer.send("hello");
-  await answerClose(peer).catch(() => {}); // a pre-flight sends none
-  peer.end();
-}
-
 // TLS
 
-each(
-  "a certificate that is not to be trusted is refused, before a byte of the request",
-  async (capture) => {
-    const all = await certificates();
-    const cases = [
-      { name: "expired", identity: all.expired, caCerts: [all.ca] },
-      { name: "wrong name", identity: all.wrongName, caCerts: [all.ca] },
-      { name: "self-signed", identity: all.selfSigned, caCerts: [all.ca] },
-      { name: "wrong CA", identity: all.server, caCerts: [all.other.ca] },
-      { name: "unknown CA", identity: all.server, caCerts: undefined },
-    ];
-    for (const { name, identity, caCerts } of cases) {
-      await using server = rawServer(greet, identity);
-      const error = await assertRejects(
-        () => connectWebSocket(server.url, { capture, http: { caCerts } }),
-        HandshakeError,
-        "certificate",
-        name,
-      );
-      assertEquals(error.response, undefined, name);
-      assertEquals(server.heads, [], name);
-    }
-  },
-);
-
-each("the certificate of the right server is taken", async (capture) => {
-  const { ca, server: identity } = await certificates();
-  await using server = rawServer(greet, identity);
-  const options = { capture, http: { caCerts: [ca] } };
-  const [connection] = await connectWebSocket(server.url, options);
-  assertEquals(await connection.recv(), "hello");
-  await connection.close();
-});
-
-each(
-  "a certificate is refused by name where the address is an IP it does not list",
-  async (capture) => {
-    const { ca, wrongName } = await certificates();
-    await using server = rawServer(greet, wrongName);
-    await assertRejects(
+each.test("a certificate that is not to be trusted is refused, before a byte of the request", async (capture) => {
+  const all = await certificates();
+  const cases = [
+    { name: "expired", identity: all.expired },
+    { name: "wrong name", identity: all.wrongName },
+    { name: "wrong name of an IP", identity: all.wrongName, host: "127.0.0.1" },
+    { name: "self-signed", identity: all.selfSigned },
+    { name: "wrong CA", identity: all.server, caCerts: [all.other.ca] },
+    { name: "unknown CA", identity: all.server, caCerts: undefined },
+  ];
+  for (const { name, identity, host = "localhost", ...more } of cases) {
+    await using server = rawServer(greet, identity);
+    const http = { caCerts: [all.ca], ...more };
+    const error = await assertRejects(
       () =>
-        connectWebSocket(`wss://127.0.0.1:${server.port}`, {
-          capture,
-          http: { caCerts: [ca] },
-        }),
+        connectWebSocket(`wss://${host}:${server.port}/`, { capture, http }),
       HandshakeError,
       "certificate",
+      name,
     );
-    assertEquals(server.heads, []);
-  },
-);
+    assertEquals(error.response, undefined, name);
+    assertInstanceOf(error.cause, Error, name);
+    assertEquals(server.heads, [], name);
+  }
+});
 
 // Redirects
 
@@ -102,196 +68,181 @@ function assertNoSecret(text: string, where: string): void {
   }
 }
 
-each(
-  "a redirect takes no Authorization, cookie or credentials to another origin",
-  async (capture) => {
-    await using other = rawServer(greet);
-    const locations = [
-      other.url,
-      other.url.replace("ws:", "http:"),
-      other.url.replace("ws:", ""),
-      // Credentials that the server puts there are not ours to use either.
-      other.url.replace("//", "//s3cret-user:s3cret-pass@"),
-      other.url.replace("127.0.0.1", "localhost"),
-    ];
-    for (const location of locations) {
-      await using server = rawServer(async (peer) => {
-        await peer.readHead();
-        await peer.respond("302 Found", "", { Location: `${location}/there` });
-        await peer.waitForEnd();
-      });
-      const url = server.url.replace("//", "//s3cret-user:s3cret-pass@");
-      const headers = {
+each.test("a redirect takes Authorization, cookies and credentials to the same origin only", async (capture) => {
+  await using other = rawServer(greet);
+  const locations = [
+    other.url,
+    other.url.replace("ws:", "http:"),
+    other.url.replace("ws:", ""),
+    // Credentials that the server puts there are not ours to use either.
+    other.url.replace("//", "//s3cret-user:s3cret-pass@"),
+    other.url.replace("127.0.0.1", "localhost"),
+  ];
+  for (const location of locations) {
+    await using server = rawServer(async (peer) => {
+      await peer.readHead();
+      const Location = peer.target === "/" ? "/same" : `${location}/there`;
+      await peer.respond("302 Found", "", { Location });
+      await peer.waitForEnd();
+    });
+    const url = server.url.replace("//", "//s3cret-user:s3cret-pass@");
+    const [connection] = await connectWebSocket(url, {
+      capture,
+      redirect: "follow",
+      headers: {
         "Cookie": "id=s3cret-cookie",
         "Proxy-Authorization": "Bearer s3cret-token",
         "X-Feed": "kept",
-      };
-      const [connection] = await connectWebSocket(url, {
-        capture,
-        redirect: "follow",
-        headers,
-      });
-      assertEquals(await connection.recv(), "hello");
-      await connection.close();
-      assertStringIncludes(server.heads[0]!, "s3cret-cookie");
-      assertStringIncludes(
-        server.heads[0]!,
-        btoa("s3cret-user:s3cret-pass"),
-      );
+      },
+    });
+    assertEquals(await connection.recv(), "hello");
+    await connection.close();
+    assert(server.heads.length >= 2);
+    for (const head of server.heads) {
+      assertStringIncludes(head, "s3cret-cookie");
+      assertStringIncludes(head, btoa("s3cret-user:s3cret-pass"));
     }
-    assert(other.heads.length >= locations.length);
-    for (const head of other.heads) {
-      assertNoSecret(head, "the request to the other origin");
-      assertStringIncludes(head.toLowerCase(), "x-feed: kept");
-    }
-  },
-);
+  }
+  assert(other.heads.length >= locations.length);
+  for (const head of other.heads) {
+    assertNoSecret(head, "the request to the other origin");
+    assertStringIncludes(head.toLowerCase(), "x-feed: kept");
+  }
+});
 
-each(
-  "a redirect never goes from wss: to ws:, however it is written",
-  async (capture) => {
-    const { ca, server: identity } = await certificates();
-    await using plain = rawServer(greet);
-    const there = plain.url.replace("ws:", "");
-    for (const location of [`ws:${there}`, `http:${there}`, `HTTP:${there}`]) {
-      await using server = rawServer(async (peer) => {
-        await peer.readHead();
-        await peer.respond("307 x", "", { Location: location });
-        await peer.waitForEnd();
-      }, identity);
-      await assertRejects(
-        () =>
-          connectWebSocket(server.url, {
-            capture,
-            redirect: "follow",
-            http: { caCerts: [ca] },
-          }),
-        HandshakeError,
-        "wss: to ws:",
-      );
-    }
-    assertEquals(plain.connections, 0);
-  },
-);
+each.test("a redirect never goes from wss: to ws:, however it is written", async (capture) => {
+  const { ca, server: identity } = await certificates();
+  await using plain = rawServer(greet);
+  const there = plain.url.replace("ws:", "");
+  for (const location of [`ws:${there}`, `http:${there}`, `HTTP:${there}`]) {
+    await using server = rawServer(async (peer) => {
+      await peer.readHead();
+      await peer.respond("307 x", "", { Location: location });
+      await peer.waitForEnd();
+    }, identity);
+    const http = { caCerts: [ca] };
+    const error = await assertRejects(
+      () => connectWebSocket(server.url, { capture, redirect: "follow", http }),
+      HandshakeError,
+      "wss: to ws:",
+    );
+    assertEquals(error.response?.status, 307);
+  }
+  assertEquals(plain.connections, 0);
+});
 
 // Secrets
 
-each(
-  "no error shows credentials, tokens or headers, however it is printed",
-  async (capture) => {
-    const { ca, expired } = await certificates();
-    const gone = rawServer(greet);
-    const closedPort = gone.port;
-    await gone[Symbol.asyncDispose]();
-    const answers: [name: string, answer: (peer: Peer) => Promise<void>][] = [
-      ["refuses", (peer) =>
-        peer.respond("403 x", "s3cret-token", {
-          "Set-Cookie": "s3cret-cookie",
-        })],
-      ["breaks a rule", (peer) => peer.upgrade({ headers: { Upgrade: null } })],
-      ["speaks no HTTP", (peer) => peer.write("220 s3cret-token\r\n\r\n")],
-      ["leaves", () => Promise.resolve()],
-      ["redirects to no URL", (peer) =>
-        peer.respond("302 x", "", {
-          Location: "http://s3cret-user:s3cret-pass?@[::x]/?s3cret-token",
-        })],
-      ["redirects to a file", (peer) =>
-        peer.respond("302 x", "", {
-          Location: "file://s3cret-user@host/x?s3cret-token#s3cret-token",
-        })],
-      ["redirects to nobody", (peer) =>
-        peer.respond("302 x", "", {
-          Location:
-            `ws://s3cret-user:s3cret-pass@127.0.0.1:${closedPort}/?s3cret-token`,
-        })],
-    ];
-    const rest = "/feed?token=s3cret-token";
-    const options: ConnectOptions = {
-      capture,
-      redirect: "follow",
-      handshakeTimeout: "10s",
-      headers: { "X-Key": "s3cret-bearer", "Cookie": "s3cret-cookie" },
-      http: { caCerts: [ca] },
-    };
-    const failures: [name: string, error: unknown][] = [];
-    const attempt = async (name: string, url: string, more = {}) => {
-      const withUser = url.replace("//", "//s3cret-user:s3cret-pass@") + rest;
-      const error = await connectWebSocket(withUser, { ...options, ...more })
-        .then(([connection]) => connection.recv(), (error) => error);
-      failures.push([name, error]);
-    };
-    for (const [name, answer] of answers) {
-      await using server = rawServer(async (peer) => {
-        await peer.readHead();
-        await answer(peer);
-        await peer.conn.closeWrite();
-        await peer.waitForEnd();
-      });
-      await attempt(name, server.url);
-    }
-    const silent = rawServer(async (peer) => void await peer.waitForEnd());
-    const untrusted = rawServer(greet, expired);
-    await attempt("is not there", `ws://127.0.0.1:${closedPort}`);
-    await attempt("is not there by TLS", `wss://127.0.0.1:${closedPort}`);
-    // Deno 2.5 leaks a handle where a name that is dialled by Deno.connect has no address.
-    if (capture !== "direct") {
-      await attempt("has no name", "ws://nowhere.invalid");
-    }
-    await attempt("is blocked by fetch", "ws://127.0.0.1:6667");
-    await attempt("is not trusted", untrusted.url);
-    await attempt("is silent", silent.url, { handshakeTimeout: "50ms" });
-    await attempt("has a fragment", "ws://127.0.0.1/#s3cret-token");
-    await attempt("has no scheme of ours", "http://127.0.0.1/");
-    await attempt("is no URL", "ws://[");
-    await attempt("has a header that is none", "ws://127.0.0.1", {
-      headers: { "X-Key": "s3cret-bearer\n" + "s3cret-token" },
+each.test("no error shows credentials, tokens or headers, however it is printed", async (capture) => {
+  const { ca, expired } = await certificates();
+  const gone = rawServer(greet);
+  const closedPort = gone.port;
+  await gone[Symbol.asyncDispose]();
+  const answers: [name: string, answer: (peer: Peer) => Promise<void>][] = [
+    ["refuses", (peer) =>
+      peer.respond("403 x", "s3cret-token", {
+        "Set-Cookie": "s3cret-cookie",
+      })],
+    ["breaks a rule", (peer) => peer.upgrade({ headers: { Upgrade: null } })],
+    ["speaks no HTTP", (peer) => peer.write("220 s3cret-token\r\n\r\n")],
+    ["leaves", () => Promise.resolve()],
+    ["redirects to no URL", (peer) =>
+      peer.respond("302 x", "", {
+        Location: "http://s3cret-user:s3cret-pass?@[::x]/?s3cret-token",
+      })],
+    ["redirects to a file", (peer) =>
+      peer.respond("302 x", "", {
+        Location: "file://s3cret-user@host/x?s3cret-token#s3cret-token",
+      })],
+    ["redirects to nobody", (peer) =>
+      peer.respond("302 x", "", {
+        Location:
+          `ws://s3cret-user:s3cret-pass@127.0.0.1:${closedPort}/?s3cret-token`,
+      })],
+  ];
+  const rest = "/feed?token=s3cret-token";
+  const options: ConnectOptions = {
+    capture,
+    redirect: "follow",
+    handshakeTimeout: "10s",
+    headers: { "X-Key": "s3cret-bearer", "Cookie": "s3cret-cookie" },
+    http: { caCerts: [ca] },
+  };
+  const failures: [name: string, error: unknown][] = [];
+  const attempt = async (name: string, url: string, more = {}) => {
+    const withUser = url.replace("//", "//s3cret-user:s3cret-pass@") + rest;
+    const error = await connectWebSocket(withUser, { ...options, ...more })
+      .then(([connection]) => connection.recv(), (error) => error);
+    failures.push([name, error]);
+  };
+  for (const [name, answer] of answers) {
+    await using server = rawServer(async (peer) => {
+      await peer.readHead();
+      await answer(peer);
+      await peer.conn.closeWrite();
+      await peer.waitForEnd();
     });
-    await attempt("has a proxy that is not there", "ws://127.0.0.1:9", {
-      http: {
-        proxy: {
-          url: `http://127.0.0.1:${closedPort}`,
-          basicAuth: { username: "s3cret-user", password: "s3cret-pass" },
-        },
+    await attempt(name, server.url);
+  }
+  const silent = rawServer(async (peer) => void await peer.waitForEnd());
+  const untrusted = rawServer(greet, expired);
+  await attempt("is not there", `ws://127.0.0.1:${closedPort}`);
+  await attempt("is not there by TLS", `wss://127.0.0.1:${closedPort}`);
+  // Deno 2.5 leaks a handle where a name that is dialled by Deno.connect has no address.
+  if (capture !== "direct") {
+    await attempt("has no name", "ws://nowhere.invalid");
+  }
+  await attempt("is blocked by fetch", "ws://127.0.0.1:6667");
+  await attempt("is not trusted", untrusted.url);
+  await attempt("is silent", silent.url, { handshakeTimeout: "50ms" });
+  await attempt("has a fragment", "ws://127.0.0.1/#s3cret-token");
+  await attempt("has no scheme of ours", "http://127.0.0.1/");
+  await attempt("is no URL", "ws://[");
+  await attempt("has a header that is none", "ws://127.0.0.1", {
+    headers: { "X-Key": "s3cret-bearer\n" + "s3cret-token" },
+  });
+  await attempt("has a proxy that is not there", "ws://127.0.0.1:9", {
+    http: {
+      proxy: {
+        url: `http://127.0.0.1:${closedPort}`,
+        basicAuth: { username: "s3cret-user", password: "s3cret-pass" },
       },
-    });
-    await attempt("has a proxy that is none", "ws://127.0.0.1:9", {
-      http: { proxy: { url: "nothing://s3cret-user:s3cret-pass@host" } },
-    });
-    await attempt("has a key that is none", "wss://127.0.0.1:9", {
-      http: { cert: "s3cret-token", key: "s3cret-pass" },
-    });
-    await silent[Symbol.asyncDispose]();
-    await untrusted[Symbol.asyncDispose]();
-    for (const [name, error] of failures) {
-      assertInstanceOf(error, Error, name);
-      assertNoSecret(printed(error), `the error of a server that ${name}`);
-      if (error instanceof HandshakeError) {
-        assertNoSecret(error.url.replace(/\?.*/s, ""), `the url of ${name}`);
-      }
+    },
+  });
+  await attempt("has a proxy that is none", "ws://127.0.0.1:9", {
+    http: { proxy: { url: "nothing://s3cret-user:s3cret-pass@host" } },
+  });
+  await attempt("has a key that is none", "wss://127.0.0.1:9", {
+    http: { cert: "s3cret-token", key: "s3cret-pass" },
+  });
+  await silent[Symbol.asyncDispose]();
+  await untrusted[Symbol.asyncDispose]();
+  for (const [name, error] of failures) {
+    assertInstanceOf(error, Error, name);
+    assertNoSecret(printed(error), `the error of a server that ${name}`);
+    if (error instanceof HandshakeError) {
+      assertNoSecret(error.url.replace(/\?.*/s, ""), `the url of ${name}`);
     }
-  },
-);
+  }
+});
 
-each(
-  "neither a connection nor its response shows credentials",
-  async (capture) => {
-    await using server = rawServer(greet);
-    const [connection, response] = await connectWebSocket(
-      server.url.replace("//", "//s3cret-user:s3cret-pass@"),
-      { capture, headers: { "X-Key": "s3cret-bearer" } },
+each.test("neither a connection nor its response shows credentials", async (capture) => {
+  await using server = rawServer(greet);
+  const [connection, response] = await connectWebSocket(
+    server.url.replace("//", "//s3cret-user:s3cret-pass@"),
+    { capture, headers: { "X-Key": "s3cret-bearer" } },
+  );
+  for (const value of [connection, response]) {
+    assertNoSecret(
+      Deno.inspect(value, { depth: 10, showHidden: true }) +
+        JSON.stringify(value),
+      "what is printed",
     );
-    for (const value of [connection, response]) {
-      assertNoSecret(
-        Deno.inspect(value, { depth: 10, showHidden: true }) +
-          JSON.stringify(value),
-        "what is printed",
-      );
-    }
-    assertEquals(connection.url, `${server.url}/`);
-    assertEquals(response.url, `${server.url}/`);
-    await connection.close();
-  },
-);
+  }
+  assertEquals(connection.url, `${server.url}/`);
+  assertEquals(response.url, `${server.url}/`);
+  await connection.close();
+});
 
 /** Runs the command line; gives all that it wrote. */
 async function wstap(...args: string[]) {
@@ -307,7 +258,7 @@ async function wstap(...args: string[]) {
   return { out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-Deno.test("the command line shows no secret, refused or not", async () => {
+test("the command line shows no secret, refused or not", async () => {
   await using server = rawServer(async (peer) => {
     await peer.readHead();
     if (peer.target.startsWith("/refuse")) {
@@ -351,7 +302,7 @@ Deno.test("the command line shows no secret, refused or not", async () => {
   }
 });
 
-Deno.test("the command line lets nothing of the server's act on a terminal", async () => {
+test("the command line lets nothing of the server's act on a terminal", async () => {
   const evil = "\x1b[2J\x1b]0;owned\x07\u009b31m\u202e";
   await using server = rawServer(async (peer) => {
     await peer.readHead();
@@ -386,7 +337,7 @@ Deno.test("the command line lets nothing of the server's act on a terminal", asy
   }
 });
 
-each("a proxy sees of wss: the host and no more", async (capture) => {
+native.test("a proxy sees of wss: the host and no more", async (capture) => {
   const { ca, server: identity } = await certificates();
   await using server = rawServer(greet, identity);
   await using proxy = rawServer(async (peer) => {
@@ -421,4 +372,4 @@ each("a proxy sees of wss: the host and no more", async (capture) => {
   for (const { error } of reports) {
     assertStringIncludes(error, "HandshakeError");
   }
-}, ["preflight", "none"]);
+});

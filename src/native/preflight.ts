@@ -79,7 +79,11 @@ export async function explain(
     }
     const why = words ||
       ", and the reason cannot be learnt: fetch refuses to dial this port";
-    throw handshakeError(target, `the socket did not open${why}`);
+    // Those words are the network's, unless a server answered.
+    const isNetwork = words !== "" && !/status code/.test(failure);
+    throw handshakeError(target, `the socket did not open${why}`, {
+      ...(isNetwork && { cause: new TypeError(failure) }),
+    });
   }
   if (!(answer instanceof HandshakeResponse)) return answer;
   throw handshakeError(
