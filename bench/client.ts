@@ -11,7 +11,15 @@ import type { Order } from "./sender.ts";
 
 /** What to measure, and how. */
 export interface Job {
-  task: "receive" | "feed" | "connect" | "echo" | "heap" | "queue";
+  task:
+    | "receive"
+    | "feed"
+    | "connect"
+    | "echo"
+    | "heap"
+    | "kept"
+    | "idle"
+    | "queue";
   /** The way of doing it, a name among those of the task. */
   how: string;
   /** How `connectWebSocket` connects, where it is used. */
@@ -22,6 +30,10 @@ export interface Job {
   count: number;
   /** Bytes in a message. */
   size: number;
+  /** Bytes in a character of a message, 1 by default. */
+  width?: number;
+  /** Whether messages come compressed. */
+  deflate?: boolean;
 }
 
 /** Milliseconds of one window, where a batch is a whole window. */
@@ -46,9 +58,10 @@ async function open(url: string): Promise<WebSocket> {
 function wstap(
   receive: (connection: WebSocketConnection, count: number) => Promise<void>,
 ) {
-  return async (url: string, capture: Capture): Promise<Receive> => {
+  return async ({ url, capture, deflate }: Job): Promise<Receive> => {
     const [connection] = await connectWebSocket(url, {
       capture,
+      compression: deflate,
       maxBuffer: { bytes: 2 ** 30 }, // only the unread queue of `heap` is meant to be long
     });
     return async (order) => {
@@ -62,7 +75,7 @@ function wstap(
 function native(
   receive: (socket: WebSocket, count: number, done: () => void) => void,
 ) {
-  return async (url: string): Promise<Receive> => {
+  return async ({ url }: Job): Promise<Receive> => {
     const socket = await open(url);
     return (order) =>
       new Promise((resolve) => {
@@ -72,10 +85,7 @@ function native(
   };
 }
 
-const RECEIVE: Record<
-  string,
-  (url: string, capture: Capture) => Promise<Receive>
-> = {
+const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
   recv: wstap(async (connection, count) => {
     for (let n = 0; n < count; n++) await connection.recv();
   }),
@@ -117,7 +127,7 @@ const RECEIVE: Record<
   }),
 
   /** Reads the bytes and makes nothing of them: all that the sender can give. */
-  tcp: async (url) => {
+  tcp: async ({ url }) => {
     const { hostname, port } = new URL(url);
     const conn = await Deno.connect({ hostname, port: Number(port) });
     const buffer = new Uint8Array(256 * 1024);
@@ -140,7 +150,7 @@ const RECEIVE: Record<
   },
 
   /** Needs `--unstable-net`. */
-  stream: async (url) => {
+  stream: async ({ url }) => {
     // deno-lint-ignore no-explicit-any -- its types are there with the flag only
     const socket = new (globalThis as any).WebSocketStream(url);
     const { readable, writable } = await socket.opened;
@@ -155,14 +165,17 @@ const RECEIVE: Record<
 
 /** Messages a second. */
 async function receive(job: Job): Promise<[number]> {
-  const { url, count, size } = job;
-  const run = await RECEIVE[job.how]!(url, job.capture);
-  await run({ count: Math.ceil(count / 5), size }); // to warm up
+  const { count, size, width } = job;
+  const run = await RECEIVE[job.how]!(
+    job.deflate ? { ...job, url: `${job.url}/deflate` } : job,
+  );
+  await run({ count: Math.ceil(count / 5), size, width }); // to warm up
   const start = performance.now();
   // Windows end with the connection, so that no time passes after the last message.
   await run({
     count,
     size,
+    width,
     close: job.how === "windows" || job.how === "array",
   });
   return [count / (performance.now() - start) * 1000];
@@ -291,16 +304,58 @@ const HEAP: Record<string, (job: Job) => Promise<() => number>> = {
   },
 };
 
+HEAP["strings and 4 KiB"] = HEAP.strings!;
+
 /** Bytes of heap for each message that waits; needs `--expose-gc`. */
 async function heap(job: Job): Promise<[number]> {
-  const { gc } = globalThis as unknown as { gc: () => void };
-  gc();
-  const before = Deno.memoryUsage().heapUsed;
+  const before = heapUsed();
   const held = await HEAP[job.how]!(job);
-  gc();
-  const bytes = Deno.memoryUsage().heapUsed - before;
+  const bytes = heapUsed() - before;
   if (held() !== job.count) throw new Error("Some messages are missing");
-  return [bytes / job.count];
+  const more = job.how === "strings and 4 KiB" ? 4096 : 0;
+  return [bytes / job.count + more];
+}
+
+/** Bytes of heap for a message that is kept, one in a thousand; needs `--expose-gc`. */
+async function kept({ url, capture, count, size }: Job): Promise<[number]> {
+  const [connection] = await connectWebSocket(url, { capture });
+  const messages: unknown[] = [];
+  const run = async (count: number) => {
+    await connection.send(JSON.stringify({ count, size }));
+    for (let n = 0; n < count; n++) {
+      const message = await connection.recv();
+      if (n % 1000 === 0) messages.push(message);
+    }
+  };
+  await run(count / 5); // to warm up
+  messages.length = 0;
+  const before = heapUsed();
+  await run(count);
+  return [(heapUsed() - before) / messages.length];
+}
+
+/** Bytes of memory for a connection on which nothing happens; needs `--expose-gc`. */
+async function idle({ url, how, capture, count }: Job): Promise<[number]> {
+  const connections: unknown[] = [];
+  const connect = async () => {
+    connections.push(
+      how === "native"
+        ? await open(url)
+        : (await connectWebSocket(url, { capture }))[0],
+    );
+  };
+  for (let n = 0; n < 100; n++) await connect(); // to warm up
+  heapUsed();
+  const before = Deno.memoryUsage().rss;
+  for (let n = 0; n < count; n++) await connect();
+  heapUsed();
+  return [(Deno.memoryUsage().rss - before) / count];
+}
+
+/** Bytes of heap in use, without garbage; needs `--expose-gc`. */
+function heapUsed(): number {
+  (globalThis as unknown as { gc: () => void }).gc();
+  return Deno.memoryUsage().heapUsed;
 }
 
 /** Nanoseconds to put one message in and take one out, with `size` waiting. */
@@ -328,7 +383,7 @@ function quantile(values: number[], q: number): number {
 
 if (import.meta.main) {
   const job: Job = JSON.parse(Deno.args[0]!);
-  const tasks = { receive, feed, connect, echo, heap, queue };
+  const tasks = { receive, feed, connect, echo, heap, kept, idle, queue };
   console.log(JSON.stringify(await tasks[job.task](job)));
   Deno.exit();
 }

@@ -30,7 +30,7 @@ const LIMIT = 120_000;
 const here = (name: string) => `${import.meta.dirname}/${name}`;
 const flags = args["import-map"] ? [`--import-map=${args["import-map"]}`] : [];
 const deno = Deno.execPath();
-const peers = await findPeers(flags);
+const peers = await findPeers(flags, short);
 
 /** How to measure one side in a process of its own; `null` if it is not installed. */
 function prepare(run: Run, url: string): (() => Promise<number[]>) | null {
@@ -46,7 +46,11 @@ function prepare(run: Run, url: string): (() => Promise<number[]>) | null {
   if (program === undefined) return null;
   const { path, args, env } = program;
   if ("peer" in run) {
-    const options = { args: [...args, url, `${count}`, `${run.size}`], env };
+    const mode = run.mode === undefined ? [] : [run.mode];
+    const options = {
+      args: [...args, url, `${count}`, `${run.size}`, ...mode],
+      env,
+    };
     return () => ask(path, options);
   }
   if (run.until === "first") {

@@ -1,8 +1,13 @@
 /** Programs that print their own rate, given the address, a count and a size. */
-export type Peer = "ws in Deno" | "ws in Node" | "Python websockets";
+export type Peer =
+  | "ws in Deno"
+  | "ws in Node"
+  | "Python websockets"
+  | "coder/websocket"
+  | "tokio-tungstenite";
 
 /** Programs that print what a feed sends, given its address. */
-export type Tool = "wstap" | "Node" | "wscat" | "websocat";
+export type Tool = "wstap" | "wstap, direct" | "Node" | "wscat" | "websocat";
 
 /** How a program is started. */
 export interface Command {
@@ -32,26 +37,80 @@ async function output(path: string, args: string[]): Promise<string | null> {
 const ONE_LINER = "new (require(process.env.WS))(process.argv[1])" +
   '.on("message", (data) => process.stdout.write(data + "\\n"))';
 
-/** Finds what is installed. The flags are those that Deno needs to find packages. */
+/** Where what is built is kept from one run to the next. */
+const BUILD = here("../.build");
+
+/** The peers that are compiled first, where their compilers are installed. */
+const BUILDS: Record<string, (short: boolean) => Promise<Command | null>> = {
+  "coder/websocket": async (short) => {
+    const path = `${BUILD}/coder_websocket`;
+    const folder = here("coder_websocket");
+    const build = ["-C", folder, "build", "-o", path, "."];
+    return await compiled("go", build, "version", path, short);
+  },
+  "tokio-tungstenite": async (short) => {
+    const manifest = here("tokio_tungstenite/Cargo.toml");
+    const build = ["build", "--quiet", "--release"]
+      .concat("--manifest-path", manifest, "--target-dir", BUILD);
+    const path = `${BUILD}/release/tokio_tungstenite_peer`;
+    return await compiled("cargo", build, "--version", path, short);
+  },
+};
+
+/** Compiles a peer, `null` if that cannot be done; a short run takes only what is there. */
+async function compiled(
+  compiler: string,
+  build: string[],
+  version: string,
+  path: string,
+  short: boolean,
+): Promise<Command | null> {
+  const release = await output(compiler, [version]);
+  if (release === null) return null;
+  const isThere = () => Deno.stat(path).then(() => true, () => false);
+  if (!short || await isThere()) {
+    if (await output(compiler, build) === null) {
+      console.error(`${compiler} could not compile a peer: left out`);
+      return null;
+    }
+  }
+  if (!await isThere()) return null;
+  return {
+    path,
+    args: [],
+    version: release.trim().replace(/^go version /, ""),
+  };
+}
+
+/**
+ * Finds what is installed.
+ *
+ * @param flags What Deno needs to find packages.
+ * @param short Whether to compile nothing.
+ */
 export async function findPeers(
   flags: string[],
+  short: boolean,
 ): Promise<Map<Peer | Tool, Command>> {
   const peers = new Map<Peer | Tool, Command>();
   const deno = Deno.execPath();
 
-  peers.set("wstap", {
-    path: deno,
-    args: [
-      "run",
-      "-A",
-      ...flags,
-      here("../cli.ts"),
-      "--quiet",
-      "--capture=none",
-      "--max-buffer=1G", // a busy disk must not end the run
-    ],
-    version: "",
-  });
+  for (const capture of ["none", "direct"]) {
+    peers.set(capture === "none" ? "wstap" : "wstap, direct", {
+      path: deno,
+      args: [
+        "run",
+        "-A",
+        ...flags,
+        here("../cli.ts"),
+        "--quiet",
+        `--capture=${capture}`,
+        // A busy disk must not end the run.
+        ...(capture === "none" ? ["--max-buffer=1G"] : []),
+      ],
+      version: "",
+    });
+  }
 
   // Deno has the package in its cache, where Node can read it too.
   const info = await output(deno, [
@@ -76,7 +135,7 @@ export async function findPeers(
     if (node !== null) {
       peers.set("ws in Node", {
         path: "node",
-        args: [path],
+        args: ["--expose-gc", path],
         env: { WS: `file://${ws.localPath}/wrapper.mjs` },
         version: `${version}, Node ${node.trim()}`,
       });
@@ -100,6 +159,11 @@ export async function findPeers(
       args: [here("peers/python_websockets.py")],
       version: `websockets ${python.trim()}`,
     });
+  }
+
+  for (const [name, build] of Object.entries(BUILDS)) {
+    const command = await build(short);
+    if (command !== null) peers.set(name as Peer, command);
   }
 
   const wscat = await output("wscat", ["--version"]);

@@ -2,12 +2,15 @@
  * The process at the other end: a WebSocket server over raw TCP that sends
  * frames built beforehand in large writes, so that it is never the slower side.
  *
- * It prints its port. A client asks by a text message: `{ count, size, close }`
- * sends so many messages of so many bytes, anything else is echoed. Two paths
- * start by themselves: `/hello` greets, `/feed?count=&size=` sends and closes.
+ * It prints its port. A client asks by a text message, an {@linkcode Order};
+ * anything else is echoed. Three paths do something by themselves: `/hello`
+ * greets, `/feed?count=&size=` sends and closes, `/deflate` agrees to
+ * permessage-deflate and sends everything compressed.
  *
  * @module
  */
+
+import { createDeflateRaw } from "node:zlib";
 
 /** What a client asks for. */
 export interface Order {
@@ -15,19 +18,32 @@ export interface Order {
   count: number;
   /** How many bytes in each. */
   size: number;
+  /** How many bytes each character has in UTF-8: 1 (the default), 2 or 3. */
+  width?: number;
   /** Whether a close frame follows. */
   close?: boolean;
 }
 
 /** Bytes in one write, at least: many small messages, or some large ones. */
-const WRITE = 256 * 1024;
+const WRITE = 1024 * 1024;
+
+/** What is agreed on where a client offers it: what it sends itself is not compressed then. */
+const DEFLATE =
+  "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
+
+/** How many different messages there are, where they are compressed. */
+const COMPRESSED = 100;
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455 section 1.3
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** A frame as a server sends it: final, and not masked (RFC 6455 section 5.2). */
-function frame(opcode: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+function frame(
+  opcode: number,
+  payload: Uint8Array,
+  compressed = false,
+): Uint8Array<ArrayBuffer> {
   const { length } = payload;
   const head = length < 126
     ? [length]
@@ -35,17 +51,47 @@ function frame(opcode: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
     ? [126, length >> 8, length & 255]
     : [127, 0, 0, 0, 0, length >>> 24, length >> 16, length >> 8, length];
   const bytes = new Uint8Array(1 + head.length + length);
-  bytes[0] = 0x80 | opcode;
+  bytes[0] = 0x80 | (compressed ? 0x40 : 0) | opcode;
   bytes.set(head, 1);
   bytes.set(payload, 1 + head.length);
   return bytes;
 }
 
-/** A JSON text of exactly so many bytes, all of them ASCII. */
-function text(size: number): Uint8Array {
-  const start =
-    '{"type":"ticker","symbol":"ABC-DEF","price":"1234.56","note":"';
-  return encoder.encode(start + "x".repeat(size - start.length - 2) + '"}');
+/** A JSON text of exactly so many bytes; its note has characters of so many bytes each. */
+function text(size: number, width = 1, id = 0): Uint8Array {
+  const start = `{"type":"ticker","id":${id},"symbol":"ABC-DEF","price":"${
+    (1234.56 + id % 100).toFixed(2)
+  }","note":"`;
+  const room = size - start.length - 2;
+  const note = "-xéツ"[width]!.repeat(Math.floor(room / width));
+  return encoder.encode(start + "x".repeat(room % width) + note + '"}');
+}
+
+/** Compressed messages, each of which builds on those before it (RFC 7692 section 7.2.3.2). */
+async function compressed(size: number): Promise<Uint8Array> {
+  const deflate = createDeflateRaw();
+  let parts: Uint8Array[] = [];
+  deflate.on("data", (part: Uint8Array) => parts.push(part));
+  const frames = [];
+  for (let id = 0; id < COMPRESSED; id++) {
+    deflate.write(text(size, 1, id));
+    await new Promise<void>((resolve) => deflate.flush(resolve));
+    const payload = concat(parts);
+    parts = [];
+    frames.push(frame(1, payload.subarray(0, -4), true));
+  }
+  deflate.close();
+  return concat(frames);
+}
+
+function concat(parts: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, it) => sum + it.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
@@ -55,15 +101,27 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
 }
 
 async function send(conn: Deno.Conn, order: Order): Promise<void> {
-  const one = frame(1, text(order.size));
+  const one = frame(1, text(order.size, order.width));
   const many = Math.max(1, Math.ceil(WRITE / one.length));
-  const block = new Uint8Array(many * one.length);
-  for (let i = 0; i < many; i++) block.set(one, i * one.length);
+  const block = concat(Array(many).fill(one));
   let left = order.count;
   for (; left >= many; left -= many) await writeAll(conn, block);
   await writeAll(conn, block.subarray(0, left * one.length));
   if (order.close) await writeAll(conn, frame(8, new Uint8Array([3, 232])));
 }
+
+/**
+ * Sends the same compressed messages again and again, which is valid: what each
+ * refers back to comes before it every time.
+ */
+async function sendCompressed(conn: Deno.Conn, order: Order): Promise<void> {
+  const block = await (blocks[order.size] ??= compressed(order.size));
+  for (let left = order.count; left > 0; left -= COMPRESSED) {
+    await writeAll(conn, block);
+  }
+}
+
+const blocks: Record<number, Promise<Uint8Array>> = {};
 
 /** Reads a connection as far as it is asked to. */
 class Reader {
@@ -127,15 +185,18 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
     encoder.encode(key + GUID),
   );
   const accept = btoa(String.fromCharCode(...new Uint8Array(digest)));
+  const url = new URL(head.split(" ")[1]!, "ws://127.0.0.1");
+  const deflates = url.pathname === "/deflate";
   await writeAll(
     conn,
     encoder.encode(
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" +
-        `Connection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        `Connection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n` +
+        (deflates ? DEFLATE : "") +
+        "\r\n",
     ),
   );
 
-  const url = new URL(head.split(" ")[1]!, "ws://127.0.0.1");
   if (url.pathname === "/hello") {
     await writeAll(conn, frame(1, encoder.encode("hello")));
   } else if (url.pathname === "/feed") {
@@ -147,7 +208,8 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
   for (let open = true; open;) {
     const { opcode, payload } = await reader.frame();
     if (opcode === 1 && payload[0] === 123) { // {
-      await send(conn, JSON.parse(decoder.decode(payload)));
+      const order: Order = JSON.parse(decoder.decode(payload));
+      await (deflates ? sendCompressed : send)(conn, order);
     } else {
       await writeAll(conn, frame(opcode, payload));
       open = opcode !== 8;

@@ -1,13 +1,35 @@
 // npm `ws` behind the shortest pull queue that is correct, in Node and in Deno.
-// Takes the sender's address, a number of messages and their size; prints the
-// rate. WS is the URL of the package's `wrapper.mjs` in Node.
+// Takes the sender's address, a number of messages and their size, and prints
+// the rate; with "deflate" behind them the messages come compressed, and with
+// "idle" it opens so many connections and prints the bytes of memory for each.
+// WS is the URL of the package's `wrapper.mjs` in Node.
 import process from "node:process";
 const { default: WebSocket } = await import(process.env.WS ?? "npm:ws@8.23.0");
 
-const [url, count, size] = process.argv.slice(2);
+const [url, count, size, mode] = process.argv.slice(2);
+
+if (mode === "idle") {
+  const sockets = [];
+  const open = async (count) => {
+    for (let n = 0; n < count; n++) {
+      const socket = new WebSocket(url, { perMessageDeflate: false });
+      sockets.push(socket);
+      await new Promise((resolve) => socket.on("open", resolve));
+    }
+    globalThis.gc?.();
+    return process.memoryUsage().rss;
+  };
+  const before = await open(100); // to warm up
+  const after = await open(Number(count));
+  console.log(`[${(after - before) / count}]`);
+  process.exit();
+}
+
 const queue = [];
 const waiting = [];
-const socket = new WebSocket(url, { perMessageDeflate: false });
+const socket = new WebSocket(mode === "deflate" ? `${url}/deflate` : url, {
+  perMessageDeflate: mode === "deflate",
+});
 socket.on("message", (data) => {
   const text = data.toString();
   if (waiting.length > 0) waiting.shift()(text);

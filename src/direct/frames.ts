@@ -99,7 +99,7 @@ export class FrameDecoder {
   #ended = false;
 
   /** A header that has not come whole, and how much of it has. */
-  readonly #header = new Uint8Array(14);
+  #header = EMPTY;
   #headerLength = 0;
 
   /** The frame whose payload is coming. */
@@ -107,7 +107,7 @@ export class FrameDecoder {
   #fin = false;
   /** How many bytes of its payload are still to come; -1 between frames. */
   #left = -1;
-  #mask = new Uint8Array(4);
+  #mask = EMPTY;
   #maskAt = 0;
 
   /** The message that is coming: its opcode, 0 if there is none. */
@@ -230,6 +230,7 @@ export class FrameDecoder {
     let end = at;
     if (this.#headerLength > 0 || at + 14 > bytes.length) {
       // It may be cut: collect it byte by byte.
+      if (this.#header.length === 0) this.#header = new Uint8Array(14);
       header = this.#header;
       from = 0;
       while (
@@ -310,7 +311,7 @@ export class FrameDecoder {
     }
     if (this.#masked) {
       const end = at + headerLength(header, at);
-      this.#mask.set(header.subarray(end - 4, end));
+      this.#mask = header.slice(end - 4, end);
       this.#maskAt = 0;
     }
     this.#opcode = first & 0x0f;

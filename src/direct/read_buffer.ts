@@ -1,5 +1,5 @@
 /** How many bytes the buffer holds: few until the feed fills them. */
-const MIN_SIZE = 4 * 1024;
+const MIN_SIZE = 1024;
 const MAX_SIZE = 512 * 1024;
 
 /** After so many reads in a row that fill little of it, the buffer is as small as at first. */

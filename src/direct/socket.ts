@@ -37,6 +37,8 @@ const MAX_WRITE = 64 * 1024;
  */
 const LINGER = 250;
 
+const EMPTY = new Uint8Array();
+
 /** What the handshake agreed on. */
 export interface DirectSocketInit {
   readonly protocol: string;
@@ -108,7 +110,9 @@ export class DirectSocket implements Socket {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  ping = (options: PingOptions): Promise<number> => this.#pings.ping(options);
+  ping(options: PingOptions): Promise<number> {
+    return this.#pings.ping(options);
+  }
 
   close(code: number, reason: string): void {
     this.#sendClose(code, reason);
@@ -147,7 +151,7 @@ export class DirectSocket implements Socket {
 
   async #read(): Promise<void> {
     this.#decoder.push(this.#rest);
-    this.#rest = new Uint8Array();
+    this.#rest = EMPTY;
     const buffer = new ReadBuffer();
     while (!this.#ended) {
       if (this.#paused !== null) {
