@@ -212,6 +212,32 @@ Deno.test("FrameDecoder takes empty fragments without end", () => {
   assertEquals(found, [encoder.encode("a")]);
 });
 
+Deno.test("FrameDecoder stops behind the message at which it is paused, and goes on there", () => {
+  const found: number[] = [];
+  const decoder = new FrameDecoder({
+    onMessage: (message) => {
+      found.push(message.length);
+      decoder.paused = true;
+    },
+    onPing: () => found.push(-1),
+    onPong() {},
+    onClose() {},
+  });
+  const lengths = [1, 200, 70_000, 0];
+  let bytes = concat(
+    ...lengths.map((length) => frame(2, new Uint8Array(length))),
+    frame(9, ""),
+  );
+  for (let i = 1; i <= lengths.length; i++) {
+    bytes = bytes.subarray(bytes.length - decoder.push(bytes));
+    assertEquals(found, lengths.slice(0, i));
+    assertEquals(decoder.push(bytes), bytes.length);
+    decoder.paused = false;
+  }
+  assertEquals(decoder.push(bytes), 0);
+  assertEquals(found, [...lengths, -1]);
+});
+
 Deno.test("FrameDecoder takes nothing after a close frame", () => {
   const { decoder, found } = createDecoder();
   decoder.push(concat(

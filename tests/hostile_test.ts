@@ -1,3 +1,4 @@
+import { compression } from "./hostile/compression.ts";
 import {
   closes,
   codes,
@@ -13,4 +14,5 @@ import { endings, silence, tls } from "./hostile/timing.ts";
 
 table([...rules, ...heads, ...bodies, ...redirects]);
 table([...framing, ...fragments, ...utf8, ...control, ...closes, ...codes]);
+table(compression);
 table([...floods, ...silence, ...endings, ...tls]);

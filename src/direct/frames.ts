@@ -92,6 +92,11 @@ const STRICT_UTF8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
  * with what a header announces.
  */
 export class FrameDecoder {
+  /**
+   * Whether to take nothing more for now. It may be set within a call of the
+   * handler: a read of compressed messages inflates to a thousand times its size.
+   */
+  paused = false;
   readonly #handler: FrameHandler;
   readonly #inflater: Inflater | undefined;
   readonly #masked: boolean;
@@ -137,8 +142,9 @@ export class FrameDecoder {
    * decoder may write to them.
    * @param capacity The longest frame, in bytes with its header, that the caller
    * can keep until it is whole. By default none is kept, and everything is taken.
-   * @returns How many bytes at the end have not been taken: the beginning of a
-   * frame of at most `capacity` bytes, to be passed again with what follows it.
+   * @returns How many bytes at the end have not been taken, to be passed again
+   * with what follows them: the beginning of a frame of at most `capacity` bytes,
+   * or everything behind the message at which `paused` was set.
    * @throws {ProtocolError} If they break a rule. What came before is handled.
    */
   push(bytes: Uint8Array, capacity = 0): number {
@@ -155,6 +161,7 @@ export class FrameDecoder {
   #decode(bytes: Uint8Array, capacity: number): number {
     let at = 0;
     while (!this.#ended) {
+      if (this.paused) return at;
       if (this.#left >= 0) {
         const end = Math.min(at + this.#left, bytes.length);
         this.#takePayload(bytes, at, end);

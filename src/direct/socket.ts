@@ -126,11 +126,13 @@ export class DirectSocket implements Socket {
 
   pause(): void {
     this.#paused ??= Promise.withResolvers();
+    this.#decoder.paused = true;
   }
 
   resume(): void {
     this.#paused?.resolve();
     this.#paused = null;
+    this.#decoder.paused = false;
   }
 
   /** Reads until the end of the connection, and releases everything. */
@@ -150,25 +152,31 @@ export class DirectSocket implements Socket {
   }
 
   async #read(): Promise<void> {
-    this.#decoder.push(this.#rest);
-    this.#rest = EMPTY;
     const buffer = new ReadBuffer();
+    let bytes = this.#rest;
+    let isLarge = false;
+    this.#rest = EMPTY;
     while (!this.#ended) {
-      if (this.#paused !== null) {
-        await this.#paused.promise;
+      // Where much comes at once the rest of a frame is not far, and waiting for
+      // it saves a copy. Otherwise what is wrong with a frame is found sooner
+      // when every part of it is decoded.
+      const left = this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0);
+      const isPaused = this.#paused !== null;
+      if (isLarge && !this.#ended) await this.#events!.onLargeRead();
+      if (isPaused) {
+        // What was not taken is, before anything is read.
+        await this.#paused?.promise;
+        bytes = bytes.subarray(bytes.length - left);
         continue;
       }
+      if (this.#ended) return;
+      buffer.keep(left);
       const length = await this.#conn.read(buffer.room());
       if (length === null) throw new Error("the peer hung up");
       if (this.#ended) return;
       this.#events!.onTraffic();
-      // Where much comes at once the rest of a frame is not far, and waiting for
-      // it saves a copy. Otherwise what is wrong with a frame is found sooner
-      // when every part of it is decoded.
-      const isLarge = length >= LARGE_READ;
-      const bytes = buffer.add(length);
-      buffer.keep(this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0));
-      if (isLarge && !this.#ended) await this.#events!.onLargeRead();
+      isLarge = length >= LARGE_READ;
+      bytes = buffer.add(length);
     }
   }
 

@@ -28,9 +28,15 @@ function sends(...frames: Uint8Array[]) {
   };
 }
 
-/** As {@linkcode sends}, with each frame in a write for each of its bytes. */
+/** As {@linkcode sends}, with each byte in a packet of its own. */
 function drips(...frames: Uint8Array[]) {
-  return sends(...frames.flatMap((frame) => [...frame].map((it) => bytes(it))));
+  const drip = sends(
+    ...frames.flatMap((frame) => [...frame].map((it) => bytes(it))),
+  );
+  return (peer: Peer) => {
+    (peer.conn as Deno.TcpConn).setNoDelay();
+    return drip(peer);
+  };
 }
 
 function bytes(...values: number[]): Uint8Array<ArrayBuffer> {
@@ -159,6 +165,19 @@ export const framing: HostileCase[] = [
     name: "that sends every frame byte by byte",
     serve: drips(HELLO, frame(BINARY, "x".repeat(200)), BYE),
     expected: `opened "hello" text[200] closed 1000 ""`,
+  },
+  {
+    name:
+      "that sends 1,000 messages byte by byte, in fragments with pings between",
+    serve: drips(
+      ...Array.from({ length: 1000 }, () => [
+        frame(TEXT, "he", { fin: false }),
+        frame(PING, "1"),
+        frame(0, "llo"),
+      ]).flat(),
+      BYE,
+    ),
+    expected: `opened 1000 × "hello" closed 1000 ""`,
   },
   {
     name: "that sends messages of no bytes",
