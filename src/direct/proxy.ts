@@ -11,6 +11,7 @@ import type { Target } from "../handshake/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import { basicAuth, decodePercent } from "../text.ts";
 import {
+  type Conn,
   encodeHead,
   HeadReader,
   MalformedResponse,
@@ -185,7 +186,7 @@ function sharesPrefix(a: number[], b: number[], bits: number): boolean {
  */
 export async function passThrough(
   target: Target,
-  conn: Deno.Conn,
+  conn: Conn,
   route: Route,
   server: { hostname: string; port: number },
   signal: AbortSignal,
@@ -226,7 +227,7 @@ function address(
 
 async function connect(
   target: Target,
-  conn: Deno.Conn,
+  conn: Conn,
   { auth }: Route,
   server: { hostname: string; port: number },
   signal: AbortSignal,
@@ -283,7 +284,7 @@ const SOCKS_REPLIES = [
 ];
 
 async function socks5(
-  conn: Deno.Conn,
+  conn: Conn,
   { auth }: Route,
   { hostname, port }: { hostname: string; port: number },
 ): Promise<void> {
@@ -339,7 +340,7 @@ function field(text: string): Uint8Array {
 }
 
 /** Reads exactly so many bytes: what follows them belongs to the server. */
-async function readBytes(conn: Deno.Conn, length: number): Promise<Uint8Array> {
+async function readBytes(conn: Conn, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length;) {
     const count = await conn.read(bytes.subarray(at)).catch(() => null);
