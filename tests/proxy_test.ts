@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { connectWebSocket, HandshakeError } from "@wstap/wstap";
+import { connections, connectWebSocket, HandshakeError } from "@wstap/wstap";
 import { isExempt, type ReadVariable, routeFor } from "../src/direct/proxy.ts";
 import { answerClose } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
@@ -212,6 +212,78 @@ Deno.test("a SOCKS5 proxy's refusal is a HandshakeError in words", async () => {
     HandshakeError,
     "refused the username and password",
   );
+});
+
+Deno.test("connections() takes no proxy's refusal for an endpoint that is missing", async () => {
+  await using server = feed();
+  const { host } = new URL(server.url);
+  const answers = ["404 Not Found", "503 Service Unavailable"];
+  await using proxy = tunnelProxy({ refuse: () => answers.shift() ?? null });
+  const errors: string[] = [];
+  const connecting = connections([server.url, "ws://other.invalid/"], {
+    capture: "direct",
+    http: { proxy: { url: `http://127.0.0.1:${proxy.port}` } },
+    minDelay: 0,
+    maxDelay: 0,
+    onRetry: ({ error }) => void errors.push(error.message),
+  });
+  for await (const [connection] of connecting) {
+    assertEquals(await connection.recv(), "by proxy");
+    break;
+  }
+  assertEquals(proxy.asked, [
+    `CONNECT ${host} HTTP/1.1`,
+    "CONNECT other.invalid:80 HTTP/1.1",
+    `CONNECT ${host} HTTP/1.1`,
+  ]);
+  assertEquals(errors, [
+    `Cannot connect to ws://other.invalid/: the proxy 127.0.0.1:${proxy.port} ` +
+    "answered HTTP error: 503 Service Unavailable",
+  ]);
+});
+
+Deno.test("a proxy's refusal says whether another try may mend it", async () => {
+  const transient = async (proxy: Deno.Proxy) => {
+    const error = await assertRejects(
+      () =>
+        connectWebSocket("ws://feed.invalid/", {
+          capture: "direct",
+          http: { proxy },
+        }),
+      HandshakeError,
+    );
+    return error.transient;
+  };
+  const found: Record<string, boolean> = {};
+  for (const status of ["403 Forbidden", "502 Bad Gateway"]) {
+    await using proxy = tunnelProxy({ refuse: () => status });
+    found[status] = await transient({ url: `http://127.0.0.1:${proxy.port}` });
+  }
+  for (const reply of [1, 2, 3, 4, 5, 6, 7, 8, 99]) {
+    await using proxy = socksProxy({ reply });
+    const url = `socks5://127.0.0.1:${proxy.port}` as const;
+    found[reply] = await transient({ transport: "socks5", url });
+  }
+  await using picky = socksProxy({ auth: { username: "u", password: "p" } });
+  for (const credentials of ["", "u:wrong@"]) {
+    const url = `socks5://${credentials}127.0.0.1:${picky.port}` as const;
+    found[credentials] = await transient({ transport: "socks5", url });
+  }
+  assertEquals(found, {
+    "403 Forbidden": false,
+    "502 Bad Gateway": true,
+    1: true,
+    2: false,
+    3: true,
+    4: true,
+    5: true,
+    6: true,
+    7: false,
+    8: false,
+    99: false,
+    "": false,
+    "u:wrong@": false,
+  });
 });
 
 Deno.test("a proxy that hangs up, talks nonsense or is not there is a HandshakeError", async () => {

@@ -9,6 +9,7 @@ import { connect, type Socket } from "node:net";
 import { createServer } from "node:tls";
 import { answerClose } from "./fixtures/captures.ts";
 import { certificates, type Identity } from "./fixtures/certs.ts";
+import { runClient } from "./fixtures/client.ts";
 import {
   socksProxy,
   type TunnelProxy,
@@ -196,6 +197,23 @@ test("a signal cuts a connection behind an https: proxy whose server reads nothi
   await assertRejects(() => sending);
   assertEquals((await connection.closed).code, 1006);
   gone.resolve();
+});
+
+test("an https: proxy to wss: needs the net to both alone", async () => {
+  const { server: identity } = await certificates();
+  await using server = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.upgrade();
+    await peer.send("hello");
+    await answerClose(peer);
+    peer.end();
+  }, identity);
+  await using proxy = tunnelProxy({ identity });
+  const got = await runClient(
+    { url: server.url, options: await through(proxy) },
+    [`--allow-net=localhost:${server.port},localhost:${proxy.port}`],
+  );
+  assertEquals(got, { status: 101, message: "hello", error: "", printed: "" });
 });
 
 /** A server that takes TLS with a client certificate alone, and passes on what comes. */

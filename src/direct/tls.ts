@@ -6,13 +6,14 @@
  */
 
 import { Duplex } from "node:stream";
-import { connect, rootCertificates, type TLSSocket } from "node:tls";
+import { connect, type TLSSocket } from "node:tls";
 import { type Conn, writeAll } from "./http1.ts";
 
 /** Options of {@linkcode startTls}; the texts are PEM. */
 export interface TlsOptions {
   /** Whom the certificate must name. */
   readonly hostname: string;
+  /** Trusted instead of the usual authorities. */
   readonly caCerts?: readonly string[];
   readonly cert?: string;
   readonly key?: string;
@@ -36,8 +37,8 @@ export async function startTls(
     servername: /^[\d.]+$|:/.test(hostname) ? "" : hostname,
     ALPNProtocols: ["http/1.1"],
     rejectUnauthorized: true, // whatever the environment says
-    // Node trusts no others besides these.
-    ...(caCerts && { ca: [...rootCertificates, ...caCerts] }),
+    // Node trusts no others besides, and would want --allow-sys to list them.
+    ...(caCerts && { ca: [...caCerts] }),
     ...(cert !== undefined && { cert, key }),
   });
   const close = () => {
