@@ -42,6 +42,41 @@ for (const [host, list, exempt] of EXEMPT) {
   });
 }
 
+Deno.test("NO_PROXY exempts what it does for Deno's own network", async () => {
+  const list = "name.invalid, .sub.invalid,10.1.2.0/23,127.0.0.2,fd00::/8,::1";
+  const hosts = [
+    ...["name.invalid", "a.name.invalid", "myname.invalid", "sub.invalid"],
+    ...["a.sub.invalid", "10.1.3.3", "10.1.4.3", "127.0.0.2", "127.0.0.3"],
+    ...["[::1]", "[fd00::1]", "[fe80::1]"],
+  ];
+  await using proxy = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => new Response("proxied"),
+  );
+  const code = `
+    const proxied = await Promise.all(${JSON.stringify(hosts)}.map((host) =>
+      fetch(\`http://\${host}:8123/\`, { signal: AbortSignal.timeout(3000) })
+        .then((response) => response.text(), () => "")
+    ));
+    console.log(JSON.stringify(proxied.map((text) => text === "proxied")));
+    Deno.exit();
+  `;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--no-config", code],
+    env: {
+      HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}`,
+      NO_PROXY: list,
+      ...{ ALL_PROXY: "", all_proxy: "", no_proxy: "" },
+    },
+  }).output();
+  const variables = { HTTP_PROXY: "http://p", NO_PROXY: list };
+  const ours = hosts.map((host) =>
+    routeFor(new URL(`ws://${host}:8123/`), undefined, reads(variables)) !==
+      null
+  );
+  assertEquals(ours, JSON.parse(new TextDecoder().decode(stdout)));
+});
+
 /** Reads these variables. */
 const reads = (variables: Record<string, string>): ReadVariable => (name) =>
   variables[name];
