@@ -4,6 +4,7 @@ import {
   type ConnectionEnd,
   WebSocketConnection,
 } from "./connection.ts";
+import { isProxyRefusal } from "./direct/proxy.ts";
 import { after, type DurationLike, parseDuration, sleep } from "./duration.ts";
 import { ConnectionClosedError, HandshakeError } from "./errors.ts";
 import { checkHeaders, parseTarget, type Target } from "./handshake/target.ts";
@@ -454,12 +455,12 @@ function isTimeout(error: unknown): error is DOMException {
 /** Whether the server does not have the endpoint. */
 function isMissing(error: Error): boolean {
   const status = error instanceof HandshakeError && error.response?.status;
-  return status === 404 || status === 501;
+  return (status === 404 || status === 501) && !isProxyRefusal(error);
 }
 
-/** Whether nothing answered at all. */
+/** Whether the server has not answered at all. */
 function isUnreachable(error: Error): boolean {
-  return isTimeout(error) ||
+  return isTimeout(error) || isProxyRefusal(error) ||
     error instanceof HandshakeError && error.response === undefined &&
       error.cause !== undefined;
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { connectWebSocket, HandshakeError } from "@wstap/wstap";
+import { connections, connectWebSocket, HandshakeError } from "@wstap/wstap";
 import { isExempt, type ReadVariable, routeFor } from "../src/direct/proxy.ts";
 import { answerClose } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
@@ -41,6 +41,41 @@ for (const [host, list, exempt] of EXEMPT) {
     assertEquals(isExempt(host, list), exempt);
   });
 }
+
+Deno.test("NO_PROXY exempts what it does for Deno's own network", async () => {
+  const list = "name.invalid, .sub.invalid,10.1.2.0/23,127.0.0.2,fd00::/8,::1";
+  const hosts = [
+    ...["name.invalid", "a.name.invalid", "myname.invalid", "sub.invalid"],
+    ...["a.sub.invalid", "10.1.3.3", "10.1.4.3", "127.0.0.2", "127.0.0.3"],
+    ...["[::1]", "[fd00::1]", "[fe80::1]"],
+  ];
+  await using proxy = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => new Response("proxied"),
+  );
+  const code = `
+    const proxied = await Promise.all(${JSON.stringify(hosts)}.map((host) =>
+      fetch(\`http://\${host}:8123/\`, { signal: AbortSignal.timeout(3000) })
+        .then((response) => response.text(), () => "")
+    ));
+    console.log(JSON.stringify(proxied.map((text) => text === "proxied")));
+    Deno.exit();
+  `;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--no-config", code],
+    env: {
+      HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}`,
+      NO_PROXY: list,
+      ...{ ALL_PROXY: "", all_proxy: "", no_proxy: "" },
+    },
+  }).output();
+  const variables = { HTTP_PROXY: "http://p", NO_PROXY: list };
+  const ours = hosts.map((host) =>
+    routeFor(new URL(`ws://${host}:8123/`), undefined, reads(variables)) !==
+      null
+  );
+  assertEquals(ours, JSON.parse(new TextDecoder().decode(stdout)));
+});
 
 /** Reads these variables. */
 const reads = (variables: Record<string, string>): ReadVariable => (name) =>
@@ -147,7 +182,7 @@ for (const secure of [false, true]) {
   }
 }
 
-Deno.test("direct goes through an https: proxy to ws:, and says what it cannot do", async () => {
+Deno.test("direct goes through an https: proxy to ws:", async () => {
   const { ca, server: identity } = await certificates();
   await using server = feed();
   await using proxy = tunnelProxy({ identity });
@@ -161,11 +196,6 @@ Deno.test("direct goes through an https: proxy to ws:, and says what it cannot d
   });
   assertEquals(await connection.recv(), "by proxy");
   await connection.close();
-  await assertRejects(
-    () => connectWebSocket("wss://feed.invalid/", { capture: "direct", http }),
-    TypeError,
-    `choose capture "preflight" or "none"`,
-  );
 });
 
 Deno.test("a proxy's refusal is a HandshakeError that says it was the proxy, with its response", async () => {
@@ -217,6 +247,78 @@ Deno.test("a SOCKS5 proxy's refusal is a HandshakeError in words", async () => {
     HandshakeError,
     "refused the username and password",
   );
+});
+
+Deno.test("connections() takes no proxy's refusal for an endpoint that is missing", async () => {
+  await using server = feed();
+  const { host } = new URL(server.url);
+  const answers = ["404 Not Found", "503 Service Unavailable"];
+  await using proxy = tunnelProxy({ refuse: () => answers.shift() ?? null });
+  const errors: string[] = [];
+  const connecting = connections([server.url, "ws://other.invalid/"], {
+    capture: "direct",
+    http: { proxy: { url: `http://127.0.0.1:${proxy.port}` } },
+    minDelay: 0,
+    maxDelay: 0,
+    onRetry: ({ error }) => void errors.push(error.message),
+  });
+  for await (const [connection] of connecting) {
+    assertEquals(await connection.recv(), "by proxy");
+    break;
+  }
+  assertEquals(proxy.asked, [
+    `CONNECT ${host} HTTP/1.1`,
+    "CONNECT other.invalid:80 HTTP/1.1",
+    `CONNECT ${host} HTTP/1.1`,
+  ]);
+  assertEquals(errors, [
+    `Cannot connect to ws://other.invalid/: the proxy 127.0.0.1:${proxy.port} ` +
+    "answered HTTP error: 503 Service Unavailable",
+  ]);
+});
+
+Deno.test("a proxy's refusal says whether another try may mend it", async () => {
+  const transient = async (proxy: Deno.Proxy) => {
+    const error = await assertRejects(
+      () =>
+        connectWebSocket("ws://feed.invalid/", {
+          capture: "direct",
+          http: { proxy },
+        }),
+      HandshakeError,
+    );
+    return error.transient;
+  };
+  const found: Record<string, boolean> = {};
+  for (const status of ["403 Forbidden", "502 Bad Gateway"]) {
+    await using proxy = tunnelProxy({ refuse: () => status });
+    found[status] = await transient({ url: `http://127.0.0.1:${proxy.port}` });
+  }
+  for (const reply of [1, 2, 3, 4, 5, 6, 7, 8, 99]) {
+    await using proxy = socksProxy({ reply });
+    const url = `socks5://127.0.0.1:${proxy.port}` as const;
+    found[reply] = await transient({ transport: "socks5", url });
+  }
+  await using picky = socksProxy({ auth: { username: "u", password: "p" } });
+  for (const credentials of ["", "u:wrong@"]) {
+    const url = `socks5://${credentials}127.0.0.1:${picky.port}` as const;
+    found[credentials] = await transient({ transport: "socks5", url });
+  }
+  assertEquals(found, {
+    "403 Forbidden": false,
+    "502 Bad Gateway": true,
+    1: true,
+    2: false,
+    3: true,
+    4: true,
+    5: true,
+    6: true,
+    7: false,
+    8: false,
+    99: false,
+    "": false,
+    "u:wrong@": false,
+  });
 });
 
 Deno.test("a proxy that hangs up, talks nonsense or is not there is a HandshakeError", async () => {

@@ -2,7 +2,8 @@ import { HandshakeError } from "../errors.ts";
 import { networkError } from "../handshake/judge.ts";
 import type { Target } from "../handshake/target.ts";
 import type { HttpOptions } from "../options.ts";
-import { hostOf, passThrough, type Route, routeFor } from "./proxy.ts";
+import type { Conn } from "./http1.ts";
+import { hostOf, passThrough, routeFor } from "./proxy.ts";
 
 /**
  * Connects to the server, over TLS for `wss:`, through the proxy that the
@@ -16,46 +17,62 @@ export async function dial(
   target: Target,
   http: HttpOptions,
   signal: AbortSignal,
-): Promise<Deno.Conn> {
+): Promise<Conn> {
   const { url } = target;
   const secure = url.protocol === "wss:";
   const route = routeFor(url, http.proxy);
-  if (secure && route !== null) refuseRoute(route, http);
   const server = {
     hostname: hostOf(url),
     port: url.port === "" ? secure ? 443 : 80 : Number(url.port),
   };
   const { caCerts, cert, key } = http;
+  const hasCertificate = secure && cert !== undefined && key !== undefined;
+  const needsNode = secure && route !== null &&
+    (route.kind === "https" || hasCertificate);
+  if (needsNode && !NODE_TLS) {
+    const problem = hasCertificate
+      ? "use a client certificate through a proxy"
+      : "reach a wss: URL through an https: proxy";
+    throw new TypeError(
+      `Capture "direct" cannot ${problem} before Deno 2.8: ` +
+        'choose capture "preflight" or "none"',
+    );
+  }
   const tls = {
     hostname: server.hostname,
     alpnProtocols: ["http/1.1"],
     ...(caCerts && { caCerts }),
   };
-  let conn: Deno.TcpConn | Deno.TlsConn | undefined;
+  let conn: Conn | undefined;
   const abort = () => conn && close(conn);
   signal.addEventListener("abort", abort);
   try {
-    if (secure && cert !== undefined && key !== undefined) {
-      conn = await abortable(
+    if (hasCertificate && route === null) {
+      const secured = await abortable(
         Deno.connectTls({ ...tls, port: server.port, cert, key }),
         signal,
       );
-      await conn.handshake();
+      conn = secured;
+      await secured.handshake();
       return conn;
     }
     const { hostname, port } = route ?? server;
-    let tcp = await connectTcp(hostname, port, signal);
+    const tcp = await connectTcp(hostname, port, signal);
     conn = tcp;
     tcp.setNoDelay(true);
     if (route?.kind === "https") {
-      conn = await Deno.startTls(tcp, { ...tls, hostname });
-      await conn.handshake();
+      const secured = await Deno.startTls(tcp, { ...tls, hostname });
+      conn = secured;
+      await secured.handshake();
     }
     if (route !== null) await passThrough(target, conn, route, server, signal);
-    if (secure) {
-      tcp = conn as Deno.TcpConn; // an https: proxy was refused above
-      conn = await Deno.startTls(tcp, tls);
-      await conn.handshake();
+    if (needsNode) {
+      const { startTls } = await import("./tls.ts");
+      conn = await startTls(conn, { ...http, hostname: server.hostname });
+    } else if (secure) {
+      const secured = await Deno.startTls(tcp, tls);
+      conn = secured;
+      await secured.handshake();
     }
     return conn;
   } catch (error) {
@@ -77,6 +94,12 @@ export async function dial(
 
 /** Whether `Deno.connect()` tries every address of a name; Deno 2.5 tries the first alone. */
 const TRIES_ALL = !/^2\.[0-8]\./.test(Deno.version.deno);
+
+/**
+ * Whether Node's TLS works over a connection that is open already. Deno 2.5
+ * sends no certificate then, and gets stuck when much is sent at a time.
+ */
+const NODE_TLS = !/^2\.[0-7]\./.test(Deno.version.deno);
 
 /** Connects over TCP, to the addresses of a name in turn. */
 async function connectTcp(
@@ -124,19 +147,6 @@ function mayDial(hostname: string, port: number): boolean {
     host: `${host}:${port}`,
   });
   return state === "granted";
-}
-
-/** Deno starts TLS over TCP alone, and gives it no client certificate then. */
-function refuseRoute({ kind }: Route, { cert }: HttpOptions): void {
-  const problem = kind === "https"
-    ? "reach a wss: URL through an https: proxy"
-    : cert !== undefined
-    ? "use a client certificate through a proxy"
-    : null;
-  if (problem === null) return;
-  throw new TypeError(
-    `Capture "direct" cannot ${problem}: choose capture "preflight" or "none"`,
-  );
 }
 
 /** Waits for a connection that cannot be cancelled; one that comes too late is closed. */

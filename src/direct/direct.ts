@@ -22,6 +22,7 @@ import {
 } from "./deflate.ts";
 import { dial } from "./dial.ts";
 import {
+  type Conn,
   encodeHead,
   HeadReader,
   MalformedResponse,
@@ -86,7 +87,7 @@ export async function openDirect(
 /** Sends the request and reads the head of its answer. */
 async function exchange(
   target: Target,
-  conn: Deno.Conn,
+  conn: Conn,
   reader: HeadReader,
   headers: Record<string, string>,
   signal: AbortSignal,

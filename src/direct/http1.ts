@@ -10,6 +10,9 @@ import { decodeLatin1, encodeLatin1 } from "../text.ts";
 /** The most bytes that a response head may have, with the 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;
 
+/** A connection, as far as it is used here. */
+export type Conn = Pick<Deno.Conn, "read" | "write" | "close">;
+
 /** What a server sent is not HTTP/1.1. */
 export class MalformedResponse extends Error {}
 
@@ -33,7 +36,7 @@ export function encodeHead(
 
 /** Writes all of the bytes. */
 export async function writeAll(
-  conn: Deno.Conn,
+  conn: Conn,
   bytes: Uint8Array,
 ): Promise<void> {
   for (let sent = 0; sent < bytes.length;) {
@@ -43,13 +46,13 @@ export async function writeAll(
 
 /** Reads heads from a connection, and keeps what came with them. */
 export class HeadReader {
-  readonly #conn: Deno.Conn;
+  readonly #conn: Conn;
   #buffer = new Uint8Array(2048);
   /** How much of the buffer is filled. */
   #length = 0;
   #heads = 0;
 
-  constructor(conn: Deno.Conn) {
+  constructor(conn: Conn) {
     this.#conn = conn;
   }
 

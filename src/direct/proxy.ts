@@ -11,6 +11,7 @@ import type { Target } from "../handshake/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import { basicAuth, decodePercent } from "../text.ts";
 import {
+  type Conn,
   encodeHead,
   HeadReader,
   MalformedResponse,
@@ -185,22 +186,27 @@ function sharesPrefix(a: number[], b: number[], bits: number): boolean {
  */
 export async function passThrough(
   target: Target,
-  conn: Deno.Conn,
+  conn: Conn,
   route: Route,
   server: { hostname: string; port: number },
   signal: AbortSignal,
 ): Promise<void> {
   if (route.kind === "tcp") return;
   const proxy = `the proxy ${address(route)}`;
-  const refuse = (problem: string, response?: HandshakeResponse) => {
+  const refuse = (problem: string, { response, transient }: Answer = {}) => {
     signal.throwIfAborted();
-    return handshakeError(target, `${proxy} ${problem}`, { response });
+    const error = handshakeError(target, `${proxy} ${problem}`, {
+      ...(response && { response }),
+      ...(transient !== undefined && { transient }),
+    });
+    refusals.add(error);
+    return error;
   };
   try {
     if (route.kind === "socks5") await socks5(conn, route, server);
     else await connect(target, conn, route, server, signal);
   } catch (error) {
-    if (error instanceof Refusal) throw refuse(error.message, error.response);
+    if (error instanceof Refusal) throw refuse(error.message, error.answer);
     if (error instanceof MalformedResponse) {
       throw refuse(`did not answer in HTTP: ${error.message}`);
     }
@@ -209,9 +215,23 @@ export async function passThrough(
   }
 }
 
+/** The errors that are a proxy's refusal. */
+const refusals = new WeakSet<Error>();
+
+/** Whether a proxy refused, so that the server was not even asked. */
+export function isProxyRefusal(error: Error): boolean {
+  return refusals.has(error);
+}
+
+/** What is known of a refusal. */
+interface Answer {
+  readonly response?: HandshakeResponse;
+  readonly transient?: boolean;
+}
+
 /** What a proxy said no with. */
 class Refusal extends Error {
-  constructor(message: string, readonly response?: HandshakeResponse) {
+  constructor(message: string, readonly answer: Answer = {}) {
     super(message);
   }
 }
@@ -226,7 +246,7 @@ function address(
 
 async function connect(
   target: Target,
-  conn: Deno.Conn,
+  conn: Conn,
   { auth }: Route,
   server: { hostname: string; port: number },
   signal: AbortSignal,
@@ -266,7 +286,7 @@ async function connect(
     source: "direct",
     body,
   });
-  throw new Refusal(`answered ${httpError(status, statusText)}`, response);
+  throw new Refusal(`answered ${httpError(status, statusText)}`, { response });
 }
 
 /** What a SOCKS5 proxy answers (RFC 1928 section 6). */
@@ -282,8 +302,13 @@ const SOCKS_REPLIES = [
   "address type not supported",
 ];
 
+/** The replies that another try may mend. */
+const SOCKS_TRANSIENT = [1, 3, 4, 5, 6];
+
+const FOR_GOOD = { transient: false };
+
 async function socks5(
-  conn: Deno.Conn,
+  conn: Conn,
   { auth }: Route,
   { hostname, port }: { hostname: string; port: number },
 ): Promise<void> {
@@ -297,12 +322,15 @@ async function socks5(
       new Uint8Array([1, ...field(auth.username), ...field(auth.password)]),
     );
     const [, status] = await readBytes(conn, 2);
-    if (status !== 0) throw new Refusal("refused the username and password");
+    if (status !== 0) {
+      throw new Refusal("refused the username and password", FOR_GOOD);
+    }
   } else if (method !== 0) {
     throw new Refusal(
       auth === null
         ? "wants a username and password"
         : "takes none of the ways to authenticate",
+      FOR_GOOD,
     );
   }
   const bytes = parseAddress(hostname);
@@ -319,6 +347,7 @@ async function socks5(
   if (reply !== 0) {
     throw new Refusal(
       `answered SOCKS error ${reply}: ${SOCKS_REPLIES[reply] ?? "unassigned"}`,
+      { transient: SOCKS_TRANSIENT.includes(reply) },
     );
   }
   const length = bound === 1
@@ -333,13 +362,16 @@ async function socks5(
 function field(text: string): Uint8Array {
   const bytes = new TextEncoder().encode(text);
   if (bytes.length > 255) {
-    throw new Refusal("cannot be given a name or password of over 255 bytes");
+    throw new Refusal(
+      "cannot be given a name or password of over 255 bytes",
+      FOR_GOOD,
+    );
   }
   return new Uint8Array([bytes.length, ...bytes]);
 }
 
 /** Reads exactly so many bytes: what follows them belongs to the server. */
-async function readBytes(conn: Deno.Conn, length: number): Promise<Uint8Array> {
+async function readBytes(conn: Conn, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length;) {
     const count = await conn.read(bytes.subarray(at)).catch(() => null);

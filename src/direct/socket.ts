@@ -15,7 +15,7 @@ import {
   OPCODE,
   ProtocolError,
 } from "./frames.ts";
-import { writeAll } from "./http1.ts";
+import { type Conn, writeAll } from "./http1.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 
@@ -52,7 +52,7 @@ export class DirectSocket implements Socket {
   readonly extensions: string;
   readonly canPause = true;
   readonly released: Promise<void>;
-  readonly #conn: Deno.Conn;
+  readonly #conn: Conn;
   readonly #deflate: DirectSocketInit["deflate"];
   readonly #decoder: FrameDecoder;
   readonly #pings: Pings;
@@ -77,7 +77,7 @@ export class DirectSocket implements Socket {
   #heldPong: Uint8Array<ArrayBuffer> | null = null;
 
   /** @param rest What the server sent behind its response head. */
-  constructor(conn: Deno.Conn, rest: Uint8Array, init: DirectSocketInit) {
+  constructor(conn: Conn, rest: Uint8Array, init: DirectSocketInit) {
     this.#conn = conn;
     this.#rest = rest;
     this.protocol = init.protocol;
