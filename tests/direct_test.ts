@@ -341,7 +341,7 @@ test("direct reaches an IPv6 literal", async () => {
 test("direct lets timers fire while a feed never pauses and nobody waits for anything else", async () => {
   await using server = await spawnServer("raw");
   const count = 300_000;
-  const url = `${server.url}/flood?n=${count}&size=100`;
+  const url = `${server.url}/?n=${count}&size=100`;
   const [connection] = await connectWebSocket(url, direct);
   let ticks = 0;
   const timer = setInterval(() => ticks++, 1);
