@@ -9,7 +9,7 @@ import {
 import { DatabaseSync } from "node:sqlite";
 
 import { certificates } from "./fixtures/certs.ts";
-import { moduleFlags, path, rootUrl } from "./fixtures/command.ts";
+import { moduleFlags, output, path, rootUrl } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
 import { eventually } from "./fixtures/wait.ts";
@@ -63,21 +63,13 @@ async function run(
   const [program, command, ...flags] = replaced(block(heading, "sh").trim())
     .split(" ");
   assertEquals([program, command, flags.pop()], ["deno", "run", "feed.ts"]);
-  const { code: status, stdout, stderr } = await new Deno.Command(
-    Deno.execPath(),
-    {
-      args: [
-        ...["run", "--quiet", "--no-prompt", ...moduleFlags()],
-        ...flags,
-        "feed.ts",
-      ],
-      cwd: folder,
-      env: { NO_PROXY: "127.0.0.1,localhost", NO_COLOR: "1", ...env },
-    },
-  ).output();
-  assertEquals(new TextDecoder().decode(stderr), "");
-  assertEquals(status, 0);
-  return new TextDecoder().decode(stdout);
+  const { code: status, stdout, stderr } = await output(Deno.execPath(), [
+    ...["run", "--quiet", "--no-prompt", ...moduleFlags()],
+    ...flags,
+    "feed.ts",
+  ], { cwd: folder, env: { NO_PROXY: "127.0.0.1,localhost", ...env } });
+  assertEquals([status, stderr], [0, ""]);
+  return stdout;
 }
 
 /** Whether a program can be started; a test of what it needs is skipped else. */
@@ -240,10 +232,9 @@ Deno.test({
       file,
       unit.replace("/usr/local/bin/wstap", Deno.execPath()),
     );
-    const { stderr } = await new Deno.Command("systemd-analyze", {
-      args: ["verify", "--man=no", file],
-    }).output();
-    const complaints = new TextDecoder().decode(stderr).split("\n")
+    const args = ["verify", "--man=no", file];
+    const { stderr } = await output("systemd-analyze", args);
+    const complaints = stderr.split("\n")
       .filter((line) => line.includes("feed.service"));
     assertEquals(complaints, []);
   },
