@@ -127,7 +127,8 @@ Deno.test({
       await run("Into Redis Streams", place.folder, {
         "wss://feed.example": server.url,
         "feed.example": host(server),
-      }, { REDIS_URL: `redis://127.0.0.1:${port}` });
+        "127.0.0.1:6379": `127.0.0.1:${port}`,
+      });
       assertEquals(await length(), ":3\r\n");
     } finally {
       redis.kill();
