@@ -12,7 +12,7 @@ import { certificates } from "./fixtures/certs.ts";
 import { moduleFlags, output, path, rootUrl } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
-import { eventually } from "./fixtures/wait.ts";
+import { eventually, quietPort } from "./fixtures/wait.ts";
 
 const recipes = await Deno.readTextFile(path("docs/recipes.md"));
 
@@ -105,7 +105,7 @@ Deno.test({
   async fn() {
     await using server = feed();
     await using place = await workplace();
-    const port = freePort();
+    const port = quietPort();
     const redis = new Deno.Command("redis-server", {
       args: ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""],
       cwd: place.folder,
@@ -240,8 +240,3 @@ Deno.test({
     assertEquals(complaints, []);
   },
 });
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

@@ -1,10 +1,7 @@
 import {
-  assert,
   assertEquals,
   assertGreater,
-  assertGreaterOrEqual,
   assertInstanceOf,
-  assertLessOrEqual,
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
@@ -22,10 +19,10 @@ import {
   type WebSocketConnection,
 } from "@wstap/wstap";
 import { CAPTURES, test, upgrade } from "./fixtures/captures.ts";
-import { quietPort, spawnFeed } from "./fixtures/feed_server.ts";
+import { spawnServer } from "./fixtures/child.ts";
 import { type Peer, type RawServer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
-import { delay, eventually, within } from "./fixtures/wait.ts";
+import { delay, eventually, quietPort, within } from "./fixtures/wait.ts";
 
 /** No wait worth the name. */
 const SOON = { minDelay: 0, maxDelay: 0 } as const;
@@ -452,78 +449,58 @@ test("connections() leaves an overflow to the body, and connects again if it goe
 
 // --- How long it waits ---
 
-test("connections() waits longer every time, up to maxDelay", async () => {
-  await using server = serve(() => new Response(null, { status: 503 }));
-  using time = new FakeTime();
+/** The first delays where a server refuses again and again, in a time that passes for each. */
+async function delays(
+  count: number,
+  options: ReconnectOptions,
+  headers: HeadersInit = {},
+): Promise<number[]> {
+  await using server = serve(() =>
+    new Response(null, { status: 503, headers })
+  );
+  using time = new FakeTime("2015-10-21T07:28:00Z");
   const stop = new AbortController();
   const { onRetry, next } = retries();
-  const generator = connections(server.url, {
-    jitter: "none",
-    onRetry,
-    signal: stop.signal,
-  });
+  const { signal } = stop;
+  const generator = connections(server.url, { ...options, onRetry, signal });
   const end = assertRejects(() => generator.next());
-  const expected = [1, 2, 4, 8, 16, 30, 30].entries();
-  for (const [index, seconds] of expected) {
-    const retry = await next();
-    assertEquals(retry.delayMs, seconds * 1000);
-    assertEquals(retry.attempt, index + 1);
-    assertEquals(retry.url, `${server.url}/`);
-    await time.tickAsync(retry.delayMs - 1);
-    await time.runMicrotasks();
-    assertEquals(server.requests.length, index + 1);
+  const all: number[] = [];
+  while (true) {
+    const { attempt, delayMs, url } = await next();
+    assertEquals([attempt, url], [all.push(delayMs), `${server.url}/`]);
+    if (all.length === count) break;
+    if (delayMs > 0) await time.tickAsync(delayMs - 1);
+    assertEquals(server.requests.length, all.length); // not before its time
     await time.tickAsync(1);
-    await eventually(
-      () => server.requests.length === index + 2,
-      "the next attempt",
-    );
   }
   stop.abort();
   await end;
+  return all;
+}
+
+const seconds = (...list: number[]) => list.map((s) => s * 1000);
+
+test("connections() waits longer every time, up to maxDelay", async () => {
+  const waits = await delays(7, { jitter: "none" });
+  assertEquals(waits, seconds(1, 2, 4, 8, 16, 30, 30));
 });
 
 test("connections() spreads its waits between minDelay and a ceiling that grows", async () => {
-  await using server = serve(() => new Response(null, { status: 503 }));
-  const random = Math.random;
-  const delays = async (value: number, options: ReconnectOptions) => {
-    using time = new FakeTime();
-    const stop = new AbortController();
-    const { onRetry, next } = retries();
-    Math.random = () => value;
-    const generator = connections(server.url, {
-      ...options,
-      signal: stop.signal,
-      onRetry,
-    });
-    const end = assertRejects(() => generator.next());
-    const all: number[] = [];
-    while (all.length < 5) {
-      const { delayMs } = await next();
-      all.push(delayMs);
-      await time.tickAsync(delayMs);
-    }
-    stop.abort();
-    await end;
-    return all;
-  };
+  const options = { minDelay: 1, maxDelay: 10, multiplier: 3 };
+  const cases: [random: number, ReconnectOptions, expected: number[]][] = [
+    [0, options, seconds(1, 1, 1, 1, 1)],
+    [0.5, options, seconds(2, 5, 5.5, 5.5, 5.5)],
+    [1, options, seconds(3, 9, 10, 10, 10)],
+    [1, { minDelay: "1m", jitter: "full" }, seconds(60, 60)],
+    [0, { maxDelay: 0.5 }, seconds(0.5, 0.5)],
+    [0.5, { minDelay: 0, multiplier: 1e300 }, [0, 0, 0]],
+  ];
+  const { random } = Math;
   try {
-    const options = { minDelay: 1, maxDelay: 10, multiplier: 3 };
-    const seconds = (list: number[]) => list.map((s) => s * 1000);
-    assertEquals(await delays(0, options), seconds([1, 1, 1, 1, 1]));
-    assertEquals(await delays(0.5, options), seconds([2, 5, 5.5, 5.5, 5.5]));
-    assertEquals(await delays(1, options), seconds([3, 9, 10, 10, 10]));
-    assertEquals(
-      await delays(1, { minDelay: "1m", jitter: "full" }),
-      seconds([60, 60, 60, 60, 60]),
-    );
-    assertEquals(
-      await delays(0, { maxDelay: 0.5 }),
-      seconds([0.5, 0.5, 0.5, 0.5, 0.5]),
-    );
-    assertEquals(
-      await delays(0.5, { minDelay: 0, multiplier: 1e300 }),
-      [0, 0, 0, 0, 0],
-    );
+    for (const [value, options, expected] of cases) {
+      Math.random = () => value;
+      assertEquals(await delays(expected.length, options), expected);
+    }
   } finally {
     Math.random = random;
   }
@@ -576,22 +553,9 @@ const RETRY_AFTER: [value: string, options: ReconnectOptions, ms: number][] = [
 
 test("connections() waits for as long as Retry-After asks, within limits", async () => {
   for (const [value, options, expected] of RETRY_AFTER) {
-    await using server = serve(() =>
-      new Response(null, { status: 429, headers: { "Retry-After": value } })
-    );
-    using _ = new FakeTime("2015-10-21T07:28:00Z");
-    const stop = new AbortController();
-    const { onRetry, next } = retries();
-    const generator = connections(server.url, {
-      jitter: "none",
-      ...options,
-      onRetry,
-      signal: stop.signal,
-    });
-    const end = assertRejects(() => generator.next());
-    assertEquals((await next()).delayMs, expected, value);
-    stop.abort();
-    await end;
+    const headers = { "Retry-After": value };
+    const waits = await delays(1, { jitter: "none", ...options }, headers);
+    assertEquals(waits, [expected], value);
   }
 });
 
@@ -630,10 +594,17 @@ test("connections() throws when no endpoint exists", async () => {
   assertEquals(server.requests.length, 2);
 });
 
-test("connections() tries the next URL when nothing answers at one, and the first again later", async () => {
+test("connections() tries the next URL when nothing answers at one in time, and the first again later", async () => {
   const port = quietPort();
   const preferred = `ws://127.0.0.1:${port}/`;
   await using server = accepting();
+  await using mute = rawServer((peer) => peer.readHead().then(() => {}));
+  const { onRetry, all } = retries();
+  const options = { handshakeTimeout: "300ms", onRetry };
+  const [late] = await first(connections([mute.url, server.url], options));
+  assertEquals(late.url, `${server.url}/`);
+  assertEquals(all, []);
+
   const generator = connections([preferred, server.url], QUICK);
   const [fallback] = (await generator.next()).value!;
   assertEquals(fallback.url, `${server.url}/`);
@@ -646,18 +617,6 @@ test("connections() tries the next URL when nothing answers at one, and the firs
   assertEquals(connection.url, preferred);
   await generator.return();
   await back.shutdown();
-});
-
-test("connections() tries the next URL when one does not answer in time", async () => {
-  await using mute = rawServer((peer) => peer.readHead().then(() => {}));
-  await using server = accepting();
-  const { onRetry, all } = retries();
-  const [connection] = await first(connections([mute.url, server.url], {
-    handshakeTimeout: "300ms",
-    onRetry,
-  }));
-  assertEquals(connection.url, `${server.url}/`);
-  assertEquals(all, []);
 });
 
 test("connections() waits only after the last URL, and stays with one that answers", async () => {
@@ -813,92 +772,46 @@ test("connections() throws what a callback throws, and closes the connection", a
   }
 });
 
-test("connections() shows no credentials", async () => {
+test("connections() sends credentials and headers that can be read only once with every handshake, and shows none", async () => {
   await using server = refusing([503]);
   const { onRetry, all } = retries();
   const url = server.url.replace("//", "//user:secret@") + "/?token=1";
-  const options = { ...SOON, onRetry };
-  const [connection] = await first(connections(url, options));
+  const headers = new Map([["x-token", "1"]]).entries();
+  const [connection] = await first(connections([url, url], {
+    ...SOON,
+    headers: headers as unknown as HeadersInit,
+    onRetry,
+  }));
   assertEquals(all[0]!.url, `${server.url}/?token=1`);
   assertEquals(connection.url, `${server.url}/?token=1`);
+  assertEquals(server.heads.length, 3);
   for (const head of server.heads) {
     assertStringIncludes(head.toLowerCase(), "authorization: basic ");
+    assertStringIncludes(head, "x-token: 1");
   }
 });
 
-test("connections() sends headers that can be read only once with every handshake", async () => {
-  await using server = refusing([503]);
-  const headers = new Map([["x-token", "1"]]).entries();
-  await first(connections([server.url, server.url], {
-    headers: headers as unknown as HeadersInit,
-    minDelay: 0,
-    maxDelay: 0,
-  }));
-  assertEquals(server.heads.length, 3);
-  for (const head of server.heads) assertStringIncludes(head, "x-token: 1");
-});
-
-test("connections() survives restarts of its server, and delivers what each connection received once and in order", async () => {
-  const RESTARTS = 30;
+test("connections() survives a server that is killed, and delivers what each connection received once and in order", async () => {
   const port = quietPort();
-  const bounds = { minDelay: "2ms", maxDelay: "20ms" };
-  const servers = [0, 1, 2, 3].map((name) => spawnFeed(port, name));
-  const killed: Promise<void>[] = [];
-  let generation = 0; // of the server that is up
-  let toDrain = 0; // messages that came out after their server's end
-  const ids = new Set<string>();
-  let waited: { from: number; delay: number } | undefined;
-  const generator = connections(`ws://127.0.0.1:${port}/`, {
-    ...bounds,
-    onRetry({ delayMs: delay }) {
-      assertGreaterOrEqual(delay, 2);
-      assertLessOrEqual(delay, 20);
-      waited = { from: performance.now(), delay };
-    },
-    onConnect() {
-      if (waited === undefined) return;
-      // A timer counts whole milliseconds.
-      assertGreaterOrEqual(
-        performance.now() - waited.from,
-        Math.floor(waited.delay) - 1,
+  const start = () => spawnServer("ws", ["--port", `${port}`]);
+  let server = await start();
+  const url = `${server.url}/events?every=1`;
+  let kills = 0;
+  const generator = connections(url, { minDelay: "2ms", maxDelay: "20ms" });
+  for await (const [connection] of generator) {
+    let expected = 0;
+    const killAt = 1 + Math.floor(Math.random() * 60);
+    for await (const message of connection) {
+      assertEquals(message, `{"seq":${expected++}}`);
+      if (expected !== killAt) continue;
+      await eventually(
+        () => connection.buffered.messages > 0,
+        "some that wait in the buffer",
       );
-    },
-  });
-  await servers[0]!.start();
-  try {
-    for await (const [connection] of generator) {
-      const killAt = 1 + Math.floor(Math.random() * 60);
-      let expected = 0;
-      let id: string | undefined;
-      let dead = false;
-      for await (const message of connection) {
-        const end = message.lastIndexOf(".");
-        id ??= message.slice(0, end);
-        assertEquals(message, `${id}.${expected++}`);
-        if (dead) toDrain++;
-        if (expected === killAt) {
-          assertEquals(id.split(".")[0], String(generation));
-          killed.push(servers[generation]!.kill());
-          dead = true;
-          generation++;
-          if (generation > RESTARTS) break;
-          await servers[generation]!.start();
-          if (servers.length <= RESTARTS) {
-            servers.push(spawnFeed(port, servers.length));
-          }
-        }
-        if (expected % 8 === 0) await delay(1); // so that some wait in the buffer
-      }
-      if (id !== undefined) {
-        assert(!ids.has(id), `${id} came twice`);
-        ids.add(id);
-      }
-      if (generation > RESTARTS) break;
+      await server[Symbol.asyncDispose]();
+      if (++kills < 8) server = await start();
     }
-  } finally {
-    await Promise.all(killed);
-    await Promise.all(servers.slice(generation).map((server) => server.kill()));
+    assertGreater(expected, killAt);
+    if (kills === 8) break;
   }
-  assertEquals(ids.size, RESTARTS + 1);
-  assertGreater(toDrain, 0);
 });

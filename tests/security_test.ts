@@ -17,6 +17,7 @@ import { certificates } from "./fixtures/certs.ts";
 import { run } from "./fixtures/cli.ts";
 import { type ClientReport, printed, runClient } from "./fixtures/client.ts";
 import { acceptKey, type Peer, rawServer } from "./fixtures/raw.ts";
+import { quietPort } from "./fixtures/wait.ts";
 
 // TLS
 
@@ -135,9 +136,7 @@ each.test("a redirect never goes from wss: to ws:, however it is written", async
 
 each.test("no error shows credentials, tokens or headers, however it is printed", async (capture) => {
   const { ca, expired } = await certificates();
-  const gone = rawServer(greet);
-  const closedPort = gone.port;
-  await gone[Symbol.asyncDispose]();
+  const closedPort = quietPort();
   const answers: [name: string, answer: (peer: Peer) => Promise<void>][] = [
     ["refuses", (peer) =>
       peer.respond("403 x", "s3cret-token", {
