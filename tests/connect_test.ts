@@ -41,7 +41,7 @@ import {
   type RawServerOptions,
 } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
-import { within } from "./fixtures/wait.ts";
+import { quietPort, within } from "./fixtures/wait.ts";
 
 /** Reads the request and answers it with one of these, as its path says. */
 function answers(
@@ -80,12 +80,6 @@ async function refused(
   const shown = Deno.inspect(error, { depth: 10 });
   assertEquals(shown.includes("HTTP/2"), false, shown);
   return error;
-}
-
-/** A port of 127.0.0.1 on which nobody listens. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 // --- The handshake ---
@@ -465,7 +459,7 @@ each.test("no answer over HTTP is a HandshakeError whose cause is the network's 
   await using gone = answers({ "/": (peer) => Promise.resolve(peer.end()) });
   await using secure = serve(() => new Response(), identity);
   await using plain = serve((request) => accept(request, () => {}));
-  const port = freePort();
+  const port = quietPort();
   const failures: [url: string, reason: RegExp][] = [
     [`ws://127.0.0.1:${port}/`, /refused/i],
     [`wss://127.0.0.1:${port}/`, /refused/i],
@@ -627,7 +621,7 @@ native.test("a proxy that refuses, or is not there, is a HandshakeError", async 
     await peer.readHead();
     await peer.respond("502 Bad Gateway", "no");
   });
-  for (const port of [server.port, freePort()]) {
+  for (const port of [server.port, quietPort()]) {
     const proxy = { url: `http://127.0.0.1:${port}` };
     for (const url of ["ws://feed.invalid/", "wss://feed.invalid/"]) {
       await refused(url, { capture, http: { proxy } });

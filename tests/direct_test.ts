@@ -90,33 +90,20 @@ test("direct takes a head that is split at every byte, 1xx responses before it, 
   }
 });
 
-const BODIES: [
-  name: string,
-  head: string,
-  parts: (string | Uint8Array)[],
-  text: string,
-][] = [
-  [
-    "of a known length",
-    "Content-Length: 5\r\n",
-    ["he", "llo and more"],
-    "hello",
-  ],
-  [
-    "in chunks",
-    "Transfer-Encoding: chunked\r\n",
-    ["3;x=y\r\nhel\r", "\n2\r\nlo\r\n0\r\n\r\n"],
-    "hello",
-  ],
+type Body = [name: string, head: string, parts: string[], text: string];
+
+const LENGTH = "Content-Length: 5\r\n";
+const CHUNKED = "Transfer-Encoding: chunked\r\n";
+const CHUNKS = ["3;x=y\r\nhel\r", "\n2\r\nlo\r\n0\r\n\r\n"];
+
+const BODIES: Body[] = [
+  ["of a known length", LENGTH, ["he", "llo and more"], "hello"],
+  ["that is broken off", LENGTH, ["hel"], "hel"],
+  ["in chunks", CHUNKED, CHUNKS, "hello"],
+  ["with wrong chunks", CHUNKED, ["2\r\nhe\r\nzz\r\n"], "he"],
   ["until the end of the connection", "", ["hel", "lo"], "hello"],
-  ["that is broken off", "Content-Length: 500\r\n", ["hello"], "hello"],
-  [
-    "with wrong chunks",
-    "Transfer-Encoding: chunked\r\n",
-    ["2\r\nhe\r\nzz\r\n"],
-    "he",
-  ],
 ];
+
 for (const [name, head, parts, text] of BODIES) {
   test(`direct reads the body of a refusal ${name}`, async () => {
     await using server = rawServer(async (peer) => {
@@ -341,7 +328,7 @@ test("direct reaches an IPv6 literal", async () => {
 test("direct lets timers fire while a feed never pauses and nobody waits for anything else", async () => {
   await using server = await spawnServer("raw");
   const count = 300_000;
-  const url = `${server.url}/flood?n=${count}&size=100`;
+  const url = `${server.url}/?n=${count}&size=100`;
   const [connection] = await connectWebSocket(url, direct);
   let ticks = 0;
   const timer = setInterval(() => ticks++, 1);
@@ -352,24 +339,4 @@ test("direct lets timers fire while a feed never pauses and nobody waits for any
   const milliseconds = performance.now() - start;
   assertEquals(received, count);
   assert(ticks > milliseconds / 100, `${ticks} ticks in ${milliseconds} ms`);
-});
-
-test("direct passes messages both ways, whatever their size", async () => {
-  await using server = rawServer(async (peer) => {
-    await upgrade(peer);
-    for (let got; (got = await peer.readFrame()) !== null;) {
-      await peer.write(frame(got.opcode, got.payload));
-      if (got.opcode === 8) return peer.end();
-    }
-  });
-  const options = { ...direct, binary: "bytes" } as const;
-  const [connection] = await connectWebSocket(server.url, options);
-  for (const size of [0, 1, 125, 126, 65_535, 65_536, 5_000_000]) {
-    const bytes = new Uint8Array(size).map((_, i) => i % 251);
-    await connection.send(bytes);
-    assertEquals(await connection.recv(), bytes);
-    await connection.send("x".repeat(size));
-    assertEquals(await connection.recv(), "x".repeat(size));
-  }
-  await connection.close();
 });

@@ -5,7 +5,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 
-import { moduleFlags, path, rootUrl } from "./fixtures/command.ts";
+import { moduleFlags, output, path, rootUrl } from "./fixtures/command.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually } from "./fixtures/wait.ts";
 
@@ -86,11 +86,10 @@ interface Declaration {
 }
 
 Deno.test("every export of mod.ts has an example", async () => {
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["doc", "--json", ...importMapFlag(), path("mod.ts")],
-    stderr: "null",
-  }).output();
-  const { nodes } = JSON.parse(new TextDecoder().decode(stdout));
+  const { stdout } = await output(Deno.execPath(), [
+    ...["doc", "--json", ...importMapFlag(), path("mod.ts")],
+  ]);
+  const { nodes } = JSON.parse(stdout);
   // A list of declarations up to some version of Deno, since then grouped.
   const declarations: Declaration[] = Array.isArray(nodes)
     ? nodes

@@ -1,37 +1,21 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { moduleFlags, output, path } from "./fixtures/command.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 
-const root = new URL("../", import.meta.url);
-
 /** The flag that this process was started with, where it uses the stand-ins. */
-const importMap = import.meta.resolve("@std/assert").includes("/without_jsr/")
-  ? ["--import-map=without_jsr/import_map.json"]
-  : [];
+const importMap = moduleFlags().filter((it) => it.startsWith("--import-map"));
 
-async function deno(
-  ...args: string[]
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: root,
-    env: { NO_COLOR: "1" },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
+const deno = (...args: string[]) =>
+  output(Deno.execPath(), args, { cwd: path(".") });
 
 /** Runs an example to its end. */
-function run(name: string, ...args: string[]): ReturnType<typeof deno> {
-  return deno(
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "--allow-net=127.0.0.1",
+const run = (name: string, ...args: string[]) =>
+  deno(
+    ...["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1"],
     ...importMap,
     `examples/${name}`,
     ...args,
   );
-}
 
 const TESTED = [
   "batches.ts",
@@ -43,7 +27,7 @@ const TESTED = [
 
 Deno.test("each example is tested", async () => {
   const names = [];
-  for await (const { name } of Deno.readDir(new URL("examples/", root))) {
+  for await (const { name } of Deno.readDir(path("examples"))) {
     names.push(name);
   }
   assertEquals(names.sort(), TESTED);

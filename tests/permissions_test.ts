@@ -1,9 +1,9 @@
 /** Each feature, run with exactly the permissions that it needs, and with one less. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { run } from "./fixtures/cli.ts";
 import { CAPTURES } from "./fixtures/captures.ts";
 import { type ClientOrder, runClient } from "./fixtures/client.ts";
-import { command } from "./fixtures/command.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 
@@ -62,20 +62,9 @@ for (const capture of CAPTURES) {
   });
 }
 
-/** Runs the command line; gives its exit code and what it wrote. */
-async function wstap(permissions: string[], ...args: string[]) {
-  const [program, ...words] = command(["--no-prompt", ...permissions]);
-  const { code, stdout, stderr } = await new Deno.Command(program!, {
-    args: [...words, ...args],
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    signal: AbortSignal.timeout(60_000),
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
-}
+/** Runs the command line with these permissions. */
+const wstap = (permissions: string[], ...args: string[]) =>
+  run(args, { permissions, env: { NO_COLOR: "1" } });
 
 Deno.test("the command line needs the net to the host alone", async () => {
   await using server = feed();
@@ -84,9 +73,9 @@ Deno.test("the command line needs the net to the host alone", async () => {
     wstap([net], "--count", "1", server.url),
     wstap([], "--count", "1", server.url),
   ]);
-  assertEquals([got.code, got.out], [0, "hello\n"], got.err);
-  assertEquals(none.code, 6, none.err);
-  assertEquals(none.out, "");
+  assertEquals([got.code, got.stdout], [0, "hello\n"], got.stderr);
+  assertEquals(none.code, 6, none.stderr);
+  assertEquals(none.stdout, "");
 });
 
 Deno.test("the command line needs to write the file of --output alone, and to read that of --send-file", async () => {
@@ -98,7 +87,7 @@ Deno.test("the command line needs to write the file of --output alone, and to re
     await Deno.writeTextFile(sent, "hi");
     const args = ["--count", "1", "--output", output, server.url];
     const got = await wstap([net, `--allow-write=${output}`], ...args);
-    assertEquals(got.code, 0, got.err);
+    assertEquals(got.code, 0, got.stderr);
     assertEquals(await Deno.readTextFile(output), "hello\n");
     assertEquals((await wstap([net], ...args)).code, 6);
 
@@ -112,6 +101,6 @@ Deno.test("the command line needs to write the file of --output alone, and to re
 
 Deno.test("the demo needs the net to 127.0.0.1 alone", async () => {
   const got = await wstap(["--allow-net=127.0.0.1"], "demo", "--count", "2");
-  assertEquals(got.code, 0, got.err);
-  assertEquals(got.out.trim().split("\n").length, 2);
+  assertEquals(got.code, 0, got.stderr);
+  assertEquals(got.stdout.trim().split("\n").length, 2);
 });

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { PERMISSIONS } from "../scripts/compile.ts";
 import { EXIT } from "../src/cli/exit.ts";
 import { certificates } from "./fixtures/certs.ts";
-import { command, moduleFlags, path } from "./fixtures/command.ts";
+import { command, moduleFlags, output, path } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
 
@@ -67,20 +67,14 @@ async function workplace() {
   };
 }
 
-async function run(program: string, args: string[], cwd: string) {
-  const { code, stdout, stderr } = await new Deno.Command(program, {
-    args,
+const run = (program: string, args: string[], cwd: string) =>
+  output(program, args, {
     cwd,
-    stdin: "null",
     env: {
-      NO_COLOR: "1",
       NO_PROXY: "127.0.0.1",
       PATH: `${cwd}/bin:${Deno.env.get("PATH")}`,
     },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
+  });
 
 for (const line of lines) {
   if (ELSEWHERE.some((pattern) => pattern.test(line))) continue;
@@ -149,17 +143,12 @@ Deno.test("docs/errors.md lists every exit code", async () => {
 
 Deno.test("deno task demo shows the feed", async () => {
   const args = ["task", "--quiet", "demo", "-n", "2"];
-  const { stdout, code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args,
+  const { stdout, code, stderr } = await output(Deno.execPath(), args, {
     cwd: path("."),
-    env: {
-      NO_COLOR: "1",
-      // Without asking for JSR again, as this process was started.
-      WITHOUT_JSR: moduleFlags()[0] === "--no-config" ? "1" : "",
-    },
-  }).output();
-  const text = new TextDecoder();
-  assertEquals(code, 0, text.decode(stderr));
-  assertEquals(text.decode(stdout).trim().split("\n").length, 2);
-  assertStringIncludes(text.decode(stderr), "HTTP/1.1 101 Switching Protocols");
+    // Without asking for JSR again, as this process was started.
+    env: { WITHOUT_JSR: moduleFlags()[0] === "--no-config" ? "1" : "" },
+  });
+  assertEquals(code, 0, stderr);
+  assertEquals(stdout.trim().split("\n").length, 2);
+  assertStringIncludes(stderr, "HTTP/1.1 101 Switching Protocols");
 });

@@ -9,10 +9,10 @@ import {
 import { DatabaseSync } from "node:sqlite";
 
 import { certificates } from "./fixtures/certs.ts";
-import { moduleFlags, path, rootUrl } from "./fixtures/command.ts";
+import { moduleFlags, output, path, rootUrl } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
-import { eventually } from "./fixtures/wait.ts";
+import { eventually, quietPort } from "./fixtures/wait.ts";
 
 const recipes = await Deno.readTextFile(path("docs/recipes.md"));
 
@@ -63,21 +63,13 @@ async function run(
   const [program, command, ...flags] = replaced(block(heading, "sh").trim())
     .split(" ");
   assertEquals([program, command, flags.pop()], ["deno", "run", "feed.ts"]);
-  const { code: status, stdout, stderr } = await new Deno.Command(
-    Deno.execPath(),
-    {
-      args: [
-        ...["run", "--quiet", "--no-prompt", ...moduleFlags()],
-        ...flags,
-        "feed.ts",
-      ],
-      cwd: folder,
-      env: { NO_PROXY: "127.0.0.1,localhost", NO_COLOR: "1", ...env },
-    },
-  ).output();
-  assertEquals(new TextDecoder().decode(stderr), "");
-  assertEquals(status, 0);
-  return new TextDecoder().decode(stdout);
+  const { code: status, stdout, stderr } = await output(Deno.execPath(), [
+    ...["run", "--quiet", "--no-prompt", ...moduleFlags()],
+    ...flags,
+    "feed.ts",
+  ], { cwd: folder, env: { NO_PROXY: "127.0.0.1,localhost", ...env } });
+  assertEquals([status, stderr], [0, ""]);
+  return stdout;
 }
 
 /** Whether a program can be started; a test of what it needs is skipped else. */
@@ -113,7 +105,7 @@ Deno.test({
   async fn() {
     await using server = feed();
     await using place = await workplace();
-    const port = freePort();
+    const port = quietPort();
     const redis = new Deno.Command("redis-server", {
       args: ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""],
       cwd: place.folder,
@@ -135,7 +127,8 @@ Deno.test({
       await run("Into Redis Streams", place.folder, {
         "wss://feed.example": server.url,
         "feed.example": host(server),
-      }, { REDIS_URL: `redis://127.0.0.1:${port}` });
+        "127.0.0.1:6379": `127.0.0.1:${port}`,
+      });
       assertEquals(await length(), ":3\r\n");
     } finally {
       redis.kill();
@@ -240,16 +233,10 @@ Deno.test({
       file,
       unit.replace("/usr/local/bin/wstap", Deno.execPath()),
     );
-    const { stderr } = await new Deno.Command("systemd-analyze", {
-      args: ["verify", "--man=no", file],
-    }).output();
-    const complaints = new TextDecoder().decode(stderr).split("\n")
+    const args = ["verify", "--man=no", file];
+    const { stderr } = await output("systemd-analyze", args);
+    const complaints = stderr.split("\n")
       .filter((line) => line.includes("feed.service"));
     assertEquals(complaints, []);
   },
 });
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

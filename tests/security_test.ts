@@ -14,9 +14,10 @@ import {
 } from "@wstap/wstap";
 import { CAPTURES, each, greet, native, test } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
+import { run } from "./fixtures/cli.ts";
 import { type ClientReport, printed, runClient } from "./fixtures/client.ts";
-import { command } from "./fixtures/command.ts";
 import { acceptKey, type Peer, rawServer } from "./fixtures/raw.ts";
+import { quietPort } from "./fixtures/wait.ts";
 
 // TLS
 
@@ -135,9 +136,7 @@ each.test("a redirect never goes from wss: to ws:, however it is written", async
 
 each.test("no error shows credentials, tokens or headers, however it is printed", async (capture) => {
   const { ca, expired } = await certificates();
-  const gone = rawServer(greet);
-  const closedPort = gone.port;
-  await gone[Symbol.asyncDispose]();
+  const closedPort = quietPort();
   const answers: [name: string, answer: (peer: Peer) => Promise<void>][] = [
     ["refuses", (peer) =>
       peer.respond("403 x", "s3cret-token", {
@@ -244,19 +243,9 @@ each.test("neither a connection nor its response shows credentials", async (capt
   await connection.close();
 });
 
-/** Runs the command line; gives all that it wrote. */
-async function wstap(...args: string[]) {
-  const [program, ...words] = command(["--allow-net", "--no-prompt"]);
-  const { stdout, stderr } = await new Deno.Command(program!, {
-    args: [...words, ...args],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    signal: AbortSignal.timeout(60_000),
-  }).output();
-  const decoder = new TextDecoder();
-  return { out: decoder.decode(stdout), err: decoder.decode(stderr) };
-}
+/** Runs the command line. */
+const wstap = (...args: string[]) =>
+  run(args, { permissions: ["--allow-net"] });
 
 test("the command line shows no secret, refused or not", async () => {
   await using server = rawServer(async (peer) => {
@@ -295,10 +284,10 @@ test("the command line shows no secret, refused or not", async () => {
     ),
     wstap("--header", "s3cret-bearer", server.url),
   ]);
-  assertEquals(results[0]!.out, "hello\n");
-  for (const { out, err } of results) {
-    assert(err.length > 0);
-    assertNoSecret(out + err, "the output");
+  assertEquals(results[0]!.stdout, "hello\n");
+  for (const { stdout, stderr } of results) {
+    assert(stderr.length > 0);
+    assertNoSecret(stdout + stderr, "the output");
   }
 });
 
@@ -328,12 +317,12 @@ test("the command line lets nothing of the server's act on a terminal", async ()
       )
     ),
   );
-  for (const { out, err } of results) {
-    assert(err.length > 0);
+  for (const { stdout, stderr } of results) {
+    assert(stderr.length > 0);
     // deno-lint-ignore no-control-regex -- control characters are what it looks for
     const acting = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/;
-    assert(!acting.test(err), JSON.stringify(err));
-    assertEquals(out, "");
+    assert(!acting.test(stderr), JSON.stringify(stderr));
+    assertEquals(stdout, "");
   }
 });
 

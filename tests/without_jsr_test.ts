@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 
 import config from "../deno.json" with { type: "json" };
 import importMap from "../without_jsr/import_map.json" with { type: "json" };
@@ -146,4 +151,14 @@ Deno.test("flags.ts picks the stand-ins when an entry point is missing", async (
     JSR_URL: `http://127.0.0.1:${server.addr.port}/`,
   });
   assertEquals({ code, stdout }, { code: 0, stdout: FLAG });
+});
+
+Deno.test("assertEquals() of the stand-ins compares bytes, wherever in their buffer they lie", () => {
+  const view = new Uint8Array([0, 1, 2, 3]).subarray(1, 3);
+  assertEquals(view, new Uint8Array([1, 2]));
+  assertEquals([{ view }], [{ view: new Uint8Array([1, 2]) }]);
+  assertEquals(new Float64Array([NaN]), new Float64Array([NaN]));
+  assertNotEquals(view, new Uint8Array([1, 3]));
+  assertNotEquals(view, new Uint8Array([1, 2, 3]));
+  assertNotEquals<ArrayBufferView>(view, new Int8Array([1, 2]));
 });

@@ -1,6 +1,14 @@
 // Not over node:assert: up to Deno 2.5 its deepStrictEqual finds two errors with
 // different messages, or two different ArrayBuffers, equal.
-import { deepEqual } from "npm:fast-equals@6.2.2";
+import { createCustomEqual } from "npm:fast-equals@6.2.2";
+
+/** As in @std, two arrays of bytes are equal wherever in their buffers they lie. */
+const deepEqual = createCustomEqual({
+  createCustomConfig: () => ({
+    areTypedArraysEqual: (a: Uint8Array, b: Uint8Array) =>
+      a.length === b.length && a.every((value, i) => Object.is(value, b[i])),
+  }),
+});
 
 // deno-lint-ignore no-explicit-any -- @std takes any constructor of an error
 type ErrorConstructor<E extends Error> = abstract new (...args: any[]) => E;

@@ -30,63 +30,35 @@ interface Story {
 }
 
 const time = fc.constantFrom(0, 1, 5, 10, 50);
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      do: fc.constant("push" as const),
-      size: fc.integer({ min: 3, max: 12 }),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant("fail" as const),
-      size: fc.integer({ min: 1, max: 12 }),
-    }),
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant("take" as const),
-      timeout: fc.option(time, { nil: undefined }),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant("batch" as const),
-      duration: time,
-      max: fc.constantFrom(1, 2, 3, Infinity),
-    }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant("abort" as const),
-      call: fc.nat(20),
-    }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({ do: fc.constant("wait" as const), time }),
-  },
-  { weight: 2, arbitrary: fc.constant({ do: "shut" as const }) },
-  { weight: 3, arbitrary: fc.constant({ do: "open" as const }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant("end" as const),
-      clean: fc.boolean(),
-    }),
-  },
-);
+const size = (min: number) => fc.integer({ min, max: 12 });
+
+/** A kind of step, as often as its weight says. */
+function often<T extends Step["do"]>(
+  weight: number,
+  kind: T,
+  fields: Record<string, fc.Arbitrary<unknown>> = {},
+) {
+  const arbitrary = fc.record({ do: fc.constant(kind), ...fields });
+  return { weight, arbitrary: arbitrary as fc.Arbitrary<unknown> };
+}
+
+const step = fc.oneof(
+  often(8, "push", { size: size(3) }),
+  often(1, "fail", { size: size(1) }),
+  often(5, "take", { timeout: fc.option(time, { nil: undefined }) }),
+  often(4, "batch", {
+    duration: time,
+    max: fc.constantFrom(1, 2, 3, Infinity),
+  }),
+  often(3, "abort", { call: fc.nat(20) }),
+  often(3, "wait", { time }),
+  often(2, "shut"),
+  often(3, "open"),
+  often(1, "end", { clean: fc.boolean() }),
+) as fc.Arbitrary<Step>;
+
 const story: fc.Arbitrary<Story> = fc.record({
-  overflow: fc.constantFrom(
-    "error" as const,
-    "drop-oldest" as const,
-    "pause" as const,
-  ),
+  overflow: fc.constantFrom("error", "drop-oldest", "pause"),
   limit: fc.record({
     messages: fc.constantFrom(1, 2, 4, 8, Infinity),
     bytes: fc.constantFrom(4, 20, 60, Infinity),

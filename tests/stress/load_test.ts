@@ -57,7 +57,7 @@ for (const capture of CAPTURES) {
     const size = 64 * 1024;
     const count = Math.round(GIBIBYTES * 2 ** 30 / size);
     const [connection] = await connectWebSocket(
-      `${server.url}/flood?n=${count}&size=${size}`,
+      `${server.url}/?n=${count}&size=${size}`,
       { capture },
     );
     const start = performance.now();

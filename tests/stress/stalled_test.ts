@@ -12,7 +12,7 @@ Deno.test(`direct holds a feed of ${COUNT} messages in less than 150 MB while no
     args: [
       ...["run", "-A", "--quiet", "--no-lock", ...moduleFlags()],
       path("tests/stress/_stalled_consumer.ts"),
-      `${server.url}/flood?n=${COUNT}&size=100`,
+      `${server.url}/?n=${COUNT}&size=100`,
     ],
     stdin: "piped",
     stdout: "piped",
