@@ -177,8 +177,8 @@ Deno.test("lines() splits however the bytes come", async () => {
       }
     };
     const got: string[] = [];
-    for await (const line of lines(chunks())) {
-      got.push(new TextDecoder().decode(line));
+    for await (const found of lines(chunks())) {
+      got.push(...found.map((line) => new TextDecoder().decode(line)));
     }
     assertEquals(got, expected, `chunks of ${size}`);
   }

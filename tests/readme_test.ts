@@ -1,6 +1,11 @@
 /** Runs the commands of the README, with a feed on this machine in the place of theirs. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 
 import { PERMISSIONS } from "../scripts/compile.ts";
 import { EXIT } from "../src/cli/exit.ts";
@@ -54,6 +59,8 @@ async function workplace() {
     "ca.pem": ca,
     "client.pem": client.cert,
     "client.key": client.key,
+    "feed.ndjson":
+      '{"time":"2024-05-06T07:08:09.010Z","type":"text","data":"hello"}\n',
     "bin/wstap": `#!/bin/sh\nexec ${words} "$@"\n`,
   };
   await Deno.mkdir(`${folder}/bin`);
@@ -82,6 +89,26 @@ async function run(program: string, args: string[], cwd: string) {
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** Runs a command that goes on until Ctrl-C, up to its first line. */
+async function untilInterrupted(line: string, cwd: string): Promise<void> {
+  await using child = new Deno.Command("sh", {
+    args: ["-c", `exec ${line}`],
+    cwd,
+    env: { PATH: `${cwd}/bin:${Deno.env.get("PATH")}` },
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assertMatch(
+    new TextDecoder().decode(value),
+    /^ws:\/\/127\.0\.0\.1:\d+\/\n$/,
+  );
+  child.kill("SIGINT");
+  assertEquals((await child.status).code, 130);
+  await reader.cancel();
+}
+
 for (const line of lines) {
   if (ELSEWHERE.some((pattern) => pattern.test(line))) continue;
   Deno.test({
@@ -105,6 +132,9 @@ for (const line of lines) {
           /^deno run (.*) jsr:\S+/,
           (_, flags) => command(flags.split(" ")).join(" "),
         );
+      if (line.startsWith("wstap replay ") && !line.endsWith("--help")) {
+        return await untilInterrupted(changed, place.folder);
+      }
       const { code, stderr } = await run("sh", ["-c", changed], place.folder);
       assertEquals(code, 0, stderr);
       assertEquals(proxy.lines.length > 0, viaProxy);

@@ -8,7 +8,9 @@ import { usageError } from "./exit.ts";
 import { readBytes, readText } from "./files.ts";
 import type { Flags } from "./flags.ts";
 import { OPTIONS, type ValueName } from "./options.ts";
+import { checkHeaders } from "../handshake/target.ts";
 import { decodePercent } from "../text.ts";
+import { type Ending, isCloseCode } from "./recording.ts";
 import { authorization, headerLines, secret } from "./secrets.ts";
 import { decodeText } from "./visible.ts";
 
@@ -45,6 +47,41 @@ export interface TapSettings {
   readonly binary: boolean;
   /** What to send once connected. */
   readonly send: readonly (string | Uint8Array)[];
+}
+
+/** What a replay is asked to do. */
+export interface ReplaySettings {
+  readonly path: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  /** How many times as fast as it was recorded; `Infinity` for no waits. */
+  readonly speed: number;
+  readonly loop: boolean;
+  /** Added to every response. */
+  readonly headers: readonly [name: string, value: string][];
+  readonly fault: Fault | null;
+  /** Which handshakes are refused: the first `count`. */
+  readonly refuse: { readonly status: number; readonly count: number } | null;
+}
+
+/** What each client gets in the place of the rest of the feed. */
+export interface Fault {
+  /** After how many messages. */
+  readonly after: number;
+  readonly ending: Ending | { readonly how: "stalled" };
+}
+
+/** What a ping is asked to do. */
+export interface PingSettings
+  extends Pick<TapSettings, "urls" | "connect" | "verbose"> {
+  /** How many pings to send; `Infinity` for no limit. */
+  readonly count: number;
+  /** Milliseconds to go on for; `Infinity` for no limit. */
+  readonly duration: number;
+  /** Milliseconds between pings. */
+  readonly interval: number;
+  /** How long a pong may take, in milliseconds. */
+  readonly timeout: number;
 }
 
 /** Checks the flags of a tap, reading the files that they name. */
@@ -95,7 +132,118 @@ export function tapSettings(
   };
 }
 
-function connectOptions(flags: Flags): ConnectOptions {
+/** Checks the flags of a ping. */
+export function pingSettings(
+  flags: Flags,
+  urls: readonly string[],
+): PingSettings {
+  return {
+    urls,
+    connect: connectOptions(flags, "direct"),
+    verbose: flags.has("verbose"),
+    count: whole(flags, "count") ?? Infinity,
+    duration: duration(flags, "duration") ?? Infinity,
+    interval: duration(flags, "interval") ?? 1_000,
+    timeout: duration(flags, "ping-timeout") ?? 20_000,
+  };
+}
+
+/** Checks the flags of a replay. */
+export function replaySettings(
+  flags: Flags,
+  paths: readonly string[],
+): ReplaySettings {
+  const [path] = paths;
+  if (path === undefined || path === "" || paths.length > 1) {
+    throw usageError("Expected one file, as in wstap replay feed.ndjson");
+  }
+  const headers = flags.all("header").flatMap(headerLines);
+  checkHeaders(headers);
+  return {
+    path,
+    port: whole(flags, "port", 0, 65535) ?? 0,
+    speed: speed(flags),
+    loop: flags.has("loop"),
+    headers,
+    fault: fault(flags),
+    refuse: refusal(flags),
+  };
+}
+
+function speed(flags: Flags): number {
+  const value = flags.get("speed") ?? "1";
+  if (value === "max") return Infinity;
+  const factor = /^(\d+\.?\d*|\.\d+)$/.test(value) ? Number(value) : 0;
+  if (factor > 0 && factor < Infinity) return factor;
+  throw usageError(
+    `Invalid --speed ${shown(value)}: expected a number above 0, or max`,
+  );
+}
+
+function fault(flags: Flags): Fault | null {
+  const names = ["close-after", "drop-after", "stall-after"] as const;
+  const given = names.filter((name) => flags.get(name) !== undefined);
+  if (given.length > 1) {
+    throw usageError(
+      `The options ${
+        listed(given.map((name) => `--${name}`), "and")
+      } exclude each other`,
+    );
+  }
+  switch (given[0]) {
+    case "close-after": {
+      const [after, code = 1000] = pair(flags, "close-after");
+      if (after !== undefined && isCloseCode(code) && code !== 1005) {
+        return { after, ending: { how: "closed", code, reason: "" } };
+      }
+      throw invalidPair(
+        flags,
+        "close-after",
+        'a number of messages and a close code that may be sent, as in "10" or "10:1001"',
+      );
+    }
+    case "drop-after":
+      return { after: whole(flags, "drop-after", 0)!, ending: { how: "lost" } };
+    case "stall-after":
+      return {
+        after: whole(flags, "stall-after", 0)!,
+        ending: { how: "stalled" },
+      };
+  }
+  return null;
+}
+
+function refusal(flags: Flags): ReplaySettings["refuse"] {
+  if (flags.get("refuse") === undefined) return null;
+  const [status = 0, count = Infinity] = pair(flags, "refuse");
+  if (status >= 200 && status <= 599 && count >= 1) return { status, count };
+  throw invalidPair(
+    flags,
+    "refuse",
+    'a status from 200 to 599, and how many handshakes, as in "503" or "503:3"',
+  );
+}
+
+/** The value of an option that is one whole number, or two with a colon between them. */
+function pair(flags: Flags, name: ValueName): (number | undefined)[] {
+  const [, first, second] =
+    /^(\d{1,15})(?::(\d{1,15}))?$/.exec(flags.get(name)!) ??
+      [];
+  return [first, second].map((digits) =>
+    digits === undefined ? undefined : Number(digits)
+  );
+}
+
+function invalidPair(flags: Flags, name: ValueName, expected: string) {
+  return usageError(
+    `Invalid --${name} ${shown(flags.get(name)!)}: expected ${expected}`,
+  );
+}
+
+function connectOptions(
+  flags: Flags,
+  capture = choice(flags, "capture") as ConnectOptions["capture"],
+): ConnectOptions {
   const cert = text(flags, "cert");
   const key = text(flags, "key");
   if ((cert === undefined) !== (key === undefined)) {
@@ -106,12 +254,12 @@ function connectOptions(flags: Flags): ConnectOptions {
   return {
     protocols: flags.all("protocol"),
     headers: headers(flags),
-    capture: choice(flags, "capture") as ConnectOptions["capture"],
+    capture,
     redirect: choice(flags, "redirect") as ConnectOptions["redirect"],
     overflow: choice(flags, "overflow") as ConnectOptions["overflow"],
     handshakeTimeout: seconds(duration(flags, "timeout")),
     idleTimeout: seconds(duration(flags, "idle-timeout")),
-    ...directOptions(flags),
+    ...directOptions(flags, capture),
     // Someone waits for the prompt to come back.
     closeTimeout: "2s",
     // The format decides what becomes of binary messages.
@@ -130,12 +278,15 @@ function connectOptions(flags: Flags): ConnectOptions {
 }
 
 /** What only our own socket can do. */
-function directOptions(flags: Flags): ConnectOptions {
+function directOptions(
+  flags: Flags,
+  capture: ConnectOptions["capture"],
+): ConnectOptions {
   const names = ["ping-interval", "ping-timeout"] as const;
   const given = flags.has("compress")
     ? "compress"
     : names.find((name) => flags.get(name) !== undefined);
-  if (given !== undefined && flags.get("capture") !== "direct") {
+  if (given !== undefined && capture !== "direct") {
     throw usageError(`The option --${given} needs --capture direct`);
   }
   return {
@@ -254,8 +405,8 @@ function shown(value: string): string {
 }
 
 /** As in "a, b or c". */
-function listed(words: readonly string[]): string {
-  return words.join(", ").replace(/, ([^,]*)$/, " or $1");
+function listed(words: readonly string[], last = "or"): string {
+  return words.join(", ").replace(/, ([^,]*)$/, ` ${last} $1`);
 }
 
 /** The value of an option that counts something. */

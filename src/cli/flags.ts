@@ -2,6 +2,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { usageError } from "./exit.ts";
 import { nearest } from "./nearest.ts";
 import {
+  type Command,
   type Option,
   OPTIONS,
   type SwitchName,
@@ -17,6 +18,8 @@ export interface Flags {
   /** Every value of an option that is repeatable. */
   all(name: ValueName): string[];
   readonly positionals: string[];
+  /** The options that are given. */
+  readonly given: readonly Option[];
 }
 
 /**
@@ -45,7 +48,25 @@ export function parseFlags(args: readonly string[]): Flags {
     get: (name) => all(name)[0],
     all,
     positionals: parsed._ as string[],
+    given: OPTIONS.filter(({ name, value }) =>
+      value === undefined
+        ? parsed[name] === true
+        : all(name as ValueName).length > 0
+    ),
   };
+}
+
+/** @throws {CliError} If an option is given that is for other commands alone. */
+export function checkCommand(flags: Flags, command: Command): void {
+  for (const { name, for: commands = ["tap", "demo"] } of flags.given) {
+    if (commands.includes(command)) continue;
+    const others = commands.map((it) => `wstap ${it}`).join(" and ");
+    throw usageError(
+      command === "tap"
+        ? `The option --${name} is for ${others}`
+        : `The option --${name} does not go with wstap ${command}`,
+    );
+  }
 }
 
 /**

@@ -1,13 +1,16 @@
-import { GROUPS, type Option } from "./options.ts";
+import { GROUPS, isFor, type Option } from "./options.ts";
 import { BEARER_VARIABLE, USER_VARIABLE } from "./secrets.ts";
 
 const USAGE = `\
 wstap: see what answers a WebSocket handshake, and take what the feed sends
 
 Usage: wstap [OPTION...] URL [FALLBACK-URL...]
+       wstap ping [OPTION...] URL       measure round trips
+       wstap replay [OPTION...] FILE    serve what -o FILE recorded as ndjson
        wstap demo [OPTION...]           tap a small feed on this machine
        wstap demo --listen [--port N]   keep that feed up for other clients
        wstap completions bash|zsh|fish  print completions for a shell
+       wstap COMMAND --help             only what goes with that command
 `;
 
 const NOTES = `\
@@ -28,13 +31,49 @@ Examples:
   wstap -r -q --format ndjson -o log.ndjson wss://example.com/feed
   wstap -n 1 -s '{"subscribe":"trades"}' wss://example.com/feed | jq .`;
 
-/** The text of `--help`. */
-export function help(): string {
-  const groups = Object.entries(GROUPS).map(([heading, options]) =>
-    `${heading}:\n${helpLines(options).join("")}`
-  );
-  return `${USAGE}\n${groups.join("")}${NOTES}\n`;
+/** The text of `--help`, of everything or of one command. */
+export function help(command?: string): string {
+  const groups = Object.entries(GROUPS).map((
+    [heading, options],
+  ): [string, readonly Option[]] => [heading, options]);
+  if (command !== undefined && command in COMMAND_USAGE) {
+    const known = command as keyof typeof COMMAND_USAGE;
+    const own = groups.map(([heading, options]) =>
+      describeGroup(heading, options.filter((it) => isFor(it, known)))
+    );
+    return `${COMMAND_USAGE[known]}\n${own.join("")}`;
+  }
+  return `${USAGE}\n${
+    groups.map(([heading, options]) => describeGroup(heading, options)).join("")
+  }${NOTES}\n`;
 }
+
+function describeGroup(heading: string, options: readonly Option[]): string {
+  return options.length === 0
+    ? ""
+    : `${heading}:\n${helpLines(options).join("")}`;
+}
+
+const COMMAND_USAGE = {
+  ping: `\
+Measures round trips to a WebSocket server, over capture "direct".
+
+Usage: wstap ping [OPTION...] URL [FALLBACK-URL...]
+
+Prints a line for each pong, and at the end the count, the loss, and the
+shortest, median and longest round trip. It goes on until Ctrl-C, unless -n or
+--duration ends it, and ends with 1 if a pong was missing.
+`,
+  replay: `\
+Serves a recorded feed on 127.0.0.1, and prints its URL.
+
+Usage: wstap replay [OPTION...] FILE
+
+FILE is what wstap --format ndjson -o FILE has written. Each client gets the
+whole feed with its timing, and at the end is closed as the recording was, or cut
+if the connection was lost. It goes on until Ctrl-C.
+`,
+};
 
 function helpLines(options: readonly Option[]): string[] {
   const lines: { flags: string; help: string }[] = [];

@@ -2,24 +2,39 @@ const NEWLINE = 10;
 const RETURN = 13;
 
 /**
- * Splits bytes into lines. A line ends in LF or CRLF, which are not part of it;
- * the last one may end with the input.
+ * Splits bytes into lines, and gives those that end in the same chunk together. A
+ * line ends in LF or CRLF, which are not part of it; the last one may end with
+ * the input.
+ *
+ * @param limit A line of more bytes than this is given as far as it came, and
+ * is the last one.
  */
 export async function* lines(
   chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+  limit = Infinity,
+): AsyncGenerator<Uint8Array[]> {
   let parts: Uint8Array[] = [];
+  let length = 0;
   for await (const chunk of chunks) {
+    const found: Uint8Array[] = [];
     let start = 0;
     for (let end; (end = chunk.indexOf(NEWLINE, start)) !== -1;) {
-      const line = concat([...parts, chunk.subarray(start, end)]);
-      parts = [];
-      yield line.at(-1) === RETURN ? line.subarray(0, -1) : line;
+      let line = chunk.subarray(start, end);
+      if (parts.length > 0) {
+        line = concat([...parts, line]);
+        parts = [];
+        length = 0;
+      }
+      found.push(line.at(-1) === RETURN ? line.subarray(0, -1) : line);
       start = end + 1;
     }
-    if (start < chunk.length) parts.push(chunk.slice(start));
+    if (found.length > 0) yield found;
+    if (start === chunk.length) continue;
+    parts.push(chunk.slice(start));
+    length += chunk.length - start;
+    if (length > limit) break;
   }
-  if (parts.length > 0) yield concat(parts);
+  if (parts.length > 0) yield [concat(parts)];
 }
 
 /** Standard input as it comes; nothing where there is none, or only a terminal. */
@@ -35,7 +50,8 @@ export async function* standardInput(): AsyncGenerator<Uint8Array> {
   }
 }
 
-function concat(parts: Uint8Array[]): Uint8Array {
+/** Joins bytes; a single part is not copied. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return parts[0]!;
   const all = new Uint8Array(parts.reduce((sum, it) => sum + it.length, 0));
   let at = 0;

@@ -1,13 +1,15 @@
 import denoJson from "../../deno.json" with { type: "json" };
-import { tapSettings, whole } from "./args.ts";
+import { pingSettings, replaySettings, tapSettings, whole } from "./args.ts";
 import { completions } from "./completions.ts";
-import { type Demo, startDemo } from "./demo.ts";
+import { startDemo } from "./demo.ts";
 import { EXIT, type ExitCode, usageError } from "./exit.ts";
 import { explain } from "./explain.ts";
-import { type Flags, parseFlags } from "./flags.ts";
+import { checkCommand, type Flags, parseFlags } from "./flags.ts";
 import { help } from "./help.ts";
-import { Output } from "./output.ts";
 import { Notes } from "./notes.ts";
+import { print } from "./output.ts";
+import { ping } from "./ping.ts";
+import { replay } from "./replay.ts";
 import { Stop } from "./stop.ts";
 import { tap } from "./tap.ts";
 
@@ -47,19 +49,35 @@ async function run(
   version: string,
 ): Promise<ExitCode> {
   const [first, ...rest] = flags.positionals;
-  if (flags.has("help")) return await print(help());
-  if (flags.has("version")) return await print(`wstap ${version}\n`);
-  if (first === "completions") return await print(completions(rest));
-  if (first === "demo") return await demo(flags, rest, notes, stop);
-  if (flags.has("listen") || flags.get("port") !== undefined) {
-    throw usageError("The options --listen and --port are for wstap demo");
+  if (flags.has("help")) return await show(help(first));
+  if (flags.has("version")) return await show(`wstap ${version}\n`);
+  switch (first) {
+    case "completions":
+      return await show(completions(rest));
+    case "demo":
+      checkCommand(flags, "demo");
+      return await demo(flags, rest, notes, stop);
+    case "ping":
+      checkCommand(flags, "ping");
+      checkUrl(rest, "wstap ping wss://example.com/feed");
+      return await ping(pingSettings(flags, rest), notes, stop);
+    case "replay":
+      checkCommand(flags, "replay");
+      return await replay(replaySettings(flags, rest), notes, stop);
   }
-  if (first === undefined) {
-    throw usageError(
-      'A URL is missing, as in "wstap wss://example.com/feed": see wstap --help',
-    );
-  }
+  checkCommand(flags, "tap");
+  checkUrl(flags.positionals, "wstap wss://example.com/feed");
   return await tap(tapSettings(flags, flags.positionals), notes, stop);
+}
+
+function checkUrl(urls: readonly string[], example: string): void {
+  if (urls.length > 0) return;
+  throw usageError(`A URL is missing, as in "${example}": see wstap --help`);
+}
+
+async function show(text: string): Promise<ExitCode> {
+  await print(text);
+  return EXIT.ended;
 }
 
 async function demo(
@@ -73,7 +91,7 @@ async function demo(
   if (!flags.has("listen") && flags.get("port") !== undefined) {
     throw usageError("The option --port needs --listen");
   }
-  await using feed = listen(port);
+  await using feed = startDemo(port);
   if (flags.has("listen")) {
     await print(
       `${feed.url}/events\n${feed.url}/echo\n${feed.url}/refuse/404\n`,
@@ -91,23 +109,4 @@ async function demo(
     notes,
     stop,
   );
-}
-
-function listen(port: number): Demo {
-  try {
-    return startDemo(port);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) {
-      throw usageError(
-        `Cannot listen on port ${port}: ${(error as Error).message}`,
-      );
-    }
-    throw error;
-  }
-}
-
-async function print(text: string): Promise<ExitCode> {
-  using output = new Output(null);
-  await output.write(new TextEncoder().encode(text));
-  return EXIT.ended;
 }

@@ -1,3 +1,6 @@
+/** What the command line can be asked for besides texts: `tap` stands for a URL alone. */
+export type Command = "tap" | "demo" | "ping" | "replay";
+
 /** One option of the command line: the parser, the help and the completions read this. */
 export interface Option {
   readonly name: string;
@@ -10,6 +13,8 @@ export interface Option {
   readonly choices?: readonly string[];
   /** Whether its value names a file, for completions. */
   readonly file?: true;
+  /** The commands that it is for; by default `tap` and `demo`. */
+  readonly for?: readonly Command[];
   /** Whether the help has it on the line of the option before it. */
   readonly joins?: true;
   readonly help: string;
@@ -31,11 +36,13 @@ export const GROUPS = {
     {
       name: "quiet",
       short: "q",
+      for: ["tap", "demo", "ping", "replay"],
       help: "no head, no status line: errors only",
     },
     {
       name: "verbose",
       short: "v",
+      for: ["tap", "demo", "ping"],
       help: "the request head too, secrets masked, and timings",
     },
   ],
@@ -44,11 +51,13 @@ export const GROUPS = {
       name: "count",
       short: "n",
       value: "N",
-      help: "end after N messages",
+      for: ["tap", "demo", "ping"],
+      help: "end after N messages, or N pings",
     },
     {
       name: "duration",
       value: "TIME",
+      for: ["tap", "demo", "ping"],
       help: "end after TIME",
     },
     {
@@ -115,17 +124,20 @@ export const GROUPS = {
       short: "H",
       value: "LINE",
       repeat: true,
+      for: ["tap", "demo", "ping", "replay"],
       help: 'send a header "Name: value"; repeatable',
     },
     {
       name: "user",
       short: "u",
       value: "NAME[:PW]",
+      for: ["tap", "demo", "ping"],
       help: "basic authentication; asks for a missing password",
     },
     {
       name: "bearer",
       value: "TOKEN",
+      for: ["tap", "demo", "ping"],
       help: "bearer authentication",
     },
     {
@@ -133,6 +145,7 @@ export const GROUPS = {
       short: "p",
       value: "NAME",
       repeat: true,
+      for: ["tap", "demo", "ping"],
       help: "offer a subprotocol; repeatable",
     },
     {
@@ -145,11 +158,13 @@ export const GROUPS = {
       name: "redirect",
       value: "HOW",
       choices: ["error", "follow"],
+      for: ["tap", "demo", "ping"],
       help: "what a redirect is: error or follow",
     },
     {
       name: "timeout",
       value: "TIME",
+      for: ["tap", "demo", "ping"],
       help: "how long the handshake may take (30s)",
     },
     {
@@ -164,11 +179,13 @@ export const GROUPS = {
     {
       name: "ping-timeout",
       value: "TIME",
+      for: ["tap", "demo", "ping"],
       help: "how long its pong may take (20s)",
     },
     {
       name: "idle-timeout",
       value: "TIME",
+      for: ["tap", "demo", "ping"],
       help: "end when nothing came for TIME",
     },
     {
@@ -187,23 +204,27 @@ export const GROUPS = {
       value: "FILE",
       file: true,
       repeat: true,
+      for: ["tap", "demo", "ping"],
       help: "trust this authority (PEM) too; repeatable",
     },
     {
       name: "cert",
       value: "FILE",
       file: true,
+      for: ["tap", "demo", "ping"],
       help: "client certificate (PEM)",
     },
     {
       name: "key",
       value: "FILE",
       file: true,
+      for: ["tap", "demo", "ping"],
       help: "its key (PEM)",
     },
     {
       name: "proxy",
       value: "URL",
+      for: ["tap", "demo", "ping"],
       help: "go through an http:, https: or socks5: proxy",
     },
   ],
@@ -229,26 +250,75 @@ export const GROUPS = {
       help: "give up after N failures in a row",
     },
   ],
+  "Measure round trips (wstap ping)": [
+    {
+      name: "interval",
+      value: "TIME",
+      for: ["ping"],
+      help: "send a ping every TIME (1s)",
+    },
+  ],
+  "Serve on this machine (wstap replay, wstap demo)": [
+    {
+      name: "port",
+      value: "N",
+      for: ["replay", "demo"],
+      help: "listen on port N instead of one that is free",
+    },
+    {
+      name: "listen",
+      for: ["demo"],
+      help: "demo: keep the feed up for other clients",
+    },
+    {
+      name: "speed",
+      value: "N",
+      for: ["replay"],
+      help: "N times as fast as recorded, or max",
+    },
+    {
+      name: "loop",
+      for: ["replay"],
+      help: "begin again at the end instead of closing",
+    },
+    {
+      name: "close-after",
+      value: "N[:CODE]",
+      for: ["replay"],
+      help: "close after N messages to a client (1000)",
+    },
+    {
+      name: "drop-after",
+      value: "N",
+      for: ["replay"],
+      help: "cut the connection after N messages",
+    },
+    {
+      name: "stall-after",
+      value: "N",
+      for: ["replay"],
+      help: "send and answer nothing after N messages",
+    },
+    {
+      name: "refuse",
+      value: "STATUS[:N]",
+      for: ["replay"],
+      help: "refuse every handshake, or the first N",
+    },
+  ],
   "Other": [
     {
       name: "help",
       short: "h",
+      for: ["tap", "demo", "ping", "replay"],
       help: "this text, or the version",
     },
     {
       name: "version",
       short: "V",
       joins: true,
+      for: ["tap", "demo", "ping", "replay"],
       help: "the version",
-    },
-    {
-      name: "listen",
-      help: "wstap demo: keep the feed up",
-    },
-    {
-      name: "port",
-      value: "N",
-      help: "wstap demo --listen: on port N",
     },
   ],
 } as const satisfies Record<string, readonly Option[]>;
@@ -264,8 +334,13 @@ export type ValueName = Extract<Known, { value: string }>["name"];
 export const OPTIONS: readonly (Option & { name: SwitchName | ValueName })[] =
   Object.values(GROUPS).flat();
 
+/** Whether an option goes with a command. */
+export function isFor(option: Option, command: Command): boolean {
+  return (option.for ?? ["tap", "demo"]).includes(command);
+}
+
 /** What can stand in the place of the URL. */
-export const COMMANDS = ["demo", "completions"] as const;
+export const COMMANDS = ["ping", "replay", "demo", "completions"] as const;
 
 /** The shells that `completions` knows. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;

@@ -72,6 +72,12 @@ export class Output implements Disposable {
   }
 }
 
+/** Writes a text to standard output. */
+export async function print(text: string): Promise<void> {
+  using output = new Output(null);
+  await output.write(new TextEncoder().encode(text));
+}
+
 /** Asks only when there is much to write: `node:fs` takes 40 ms to load. */
 async function isOnDisk(
   file: typeof Deno.stdout | Deno.FsFile,

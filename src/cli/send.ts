@@ -36,14 +36,18 @@ export class Sender {
   }
 
   async #forwardInput(): Promise<void> {
-    for await (const line of lines(standardInput())) {
-      const message = this.#settings.binary ? line.slice() : decodeText(line);
-      if (message !== null) await this.#send(message);
-      else {
-        this.#notes.error(
-          "Cannot send a line that is not UTF-8: --binary sends any bytes",
-        );
-      }
+    for await (const found of lines(standardInput())) {
+      for (const line of found) await this.#forward(line);
+    }
+  }
+
+  async #forward(line: Uint8Array): Promise<void> {
+    const message = this.#settings.binary ? line.slice() : decodeText(line);
+    if (message !== null) await this.#send(message);
+    else {
+      this.#notes.error(
+        "Cannot send a line that is not UTF-8: --binary sends any bytes",
+      );
     }
   }
 

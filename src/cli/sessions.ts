@@ -1,4 +1,5 @@
 import {
+  type CloseInfo,
   connections,
   type HandshakeResponse,
   type WebSocketConnection,
@@ -6,6 +7,7 @@ import {
 import type { TapSettings } from "./args.ts";
 import type { Notes } from "./notes.ts";
 import type { Trace } from "./trace.ts";
+import { visible } from "./visible.ts";
 
 /** A connection of the command line: binary messages are bytes. */
 export type Connection = WebSocketConnection<string | Uint8Array>;
@@ -34,4 +36,12 @@ export function sessions(
       notes.error(`${error.message}; connecting again in ${wait} s`);
     },
   });
+}
+
+/** How a connection ended, in words. */
+export function describeClose({ code, reason, clean }: CloseInfo): string {
+  const why = reason === "" ? "" : ` "${visible(reason)}"`;
+  return clean
+    ? `the server closed with ${code}${why}`
+    : `the connection was lost${why}`;
 }

@@ -13,12 +13,12 @@ import type { Notes } from "./notes.ts";
 import { Output, OutputClosed } from "./output.ts";
 import { arrivals } from "./receive.ts";
 import { Sender } from "./send.ts";
-import { type Connection, sessions } from "./sessions.ts";
+import { type Connection, describeClose, sessions } from "./sessions.ts";
+import { closeLine, openLine, stopLine } from "./recording.ts";
 import { StatusLine } from "./status.ts";
 import type { Stop } from "./stop.ts";
 import { Totals } from "./totals.ts";
 import { Trace } from "./trace.ts";
-import { visible } from "./visible.ts";
 
 /** Connects, and writes what comes until the feed, a limit or a signal ends it. */
 export async function tap(
@@ -51,6 +51,8 @@ class Run {
   readonly #notes: Notes;
   readonly #stop: Stop;
   readonly #output: Output;
+  /** Whether the output can be replayed. */
+  readonly #isRecording: boolean;
   #connection: Connection | null = null;
   /** How many messages may still come. */
   #left: number;
@@ -63,6 +65,8 @@ class Run {
   ) {
     this.#settings = settings;
     this.#left = settings.count;
+    this.#isRecording = settings.output !== null &&
+      settings.format === "ndjson" && settings.batch === null;
     this.#notes = notes;
     this.#stop = stop;
     this.#output = output;
@@ -99,11 +103,22 @@ class Run {
         trace?.answered();
         await this.#showHead(response);
         if (head === "only") return;
+        await this.#record(openLine(response, connection.protocol));
         void sender.attach(connection);
-        const done = await this.#receive(connection);
+        const error = await this.#receive(connection);
         this.totals.dropped += connection.dropped;
-        if (done || this.#stop.signal.aborted) return;
-        this.#showEnd(await connection.closed);
+        if (this.#left === 0 || this.#stop.signal.aborted) {
+          return await this.#record(stopLine());
+        }
+        if (error instanceof BufferOverflowError) {
+          await this.#record(stopLine());
+        } else {
+          const info = await connection.closed;
+          await this.#record(closeLine(info));
+          this.#showEnd(info);
+        }
+        // Another connection answers it, if there is to be one.
+        if (error !== null && this.#settings.reconnect === null) throw error;
         this.#connection = null;
       }
     } catch (error) {
@@ -115,8 +130,14 @@ class Run {
     }
   }
 
-  /** Writes what comes; true once nothing more is wanted. */
-  async #receive(connection: Connection): Promise<boolean> {
+  /**
+   * Writes what comes, until the connection ends or nothing more is wanted.
+   *
+   * @returns The error with which the connection ended, if it was one.
+   */
+  async #receive(
+    connection: Connection,
+  ): Promise<ConnectionClosedError | BufferOverflowError | null> {
     const { isTerminal, colors } = this.#output;
     const render = createRender(this.#settings, { isTerminal, colors });
     const batches = arrivals(connection, this.#settings, () => this.#left);
@@ -136,13 +157,19 @@ class Run {
       await written;
     } catch (error) {
       await written;
-      // Another connection answers this, if there is to be one.
-      const answered = this.#settings.reconnect !== null &&
-        (error instanceof ConnectionClosedError ||
-          error instanceof BufferOverflowError);
-      if (!answered) throw error;
+      if (
+        error instanceof ConnectionClosedError ||
+        error instanceof BufferOverflowError
+      ) return error;
+      throw error;
     }
-    return this.#left === 0;
+    return null;
+  }
+
+  /** Writes a line that is no message, if the output is a recording. */
+  async #record(line: string): Promise<void> {
+    if (!this.#isRecording) return;
+    await this.#output.write(new TextEncoder().encode(line));
   }
 
   async #showHead(response: HandshakeResponse): Promise<void> {
@@ -154,9 +181,11 @@ class Run {
       const { colors } = this.#notes;
       this.#notes.write(responseHead(response, { safe: true, colors }));
     } else {
-      const { isTerminal: safe, colors } = this.#output;
+      // A recording has no place for it.
+      const output = this.#isRecording ? new Output(null) : this.#output;
+      const { isTerminal: safe, colors } = output;
       const text = responseHead(response, { safe, colors });
-      await this.#output.write(new TextEncoder().encode(text));
+      await output.write(new TextEncoder().encode(text));
     }
   }
 
@@ -168,13 +197,9 @@ class Run {
   }
 
   /** Tells of an end that is more than a plain close. */
-  #showEnd({ code, reason, clean }: CloseInfo): void {
+  #showEnd(info: CloseInfo): void {
+    const { code, reason, clean } = info;
     if (!clean || ((code === 1000 || code === 1005) && reason === "")) return;
-    const why = reason === "" ? "" : ` "${visible(reason)}"`;
-    this.#say(`the server closed with ${code}${why}`);
-  }
-
-  #say(text: string): void {
-    this.#notes.say(text);
+    this.#notes.say(describeClose(info));
   }
 }

@@ -57,6 +57,7 @@ export function time(milliseconds: number): string {
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
 
-function count(value: number, name: string): string {
+/** A number of things, as in `1 message` or `1,000 messages`. */
+export function count(value: number, name: string): string {
   return `${number(value)} ${name}${value === 1 ? "" : "s"}`;
 }
