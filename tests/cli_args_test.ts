@@ -1,14 +1,17 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { pingSettings, replaySettings, tapSettings } from "../src/cli/args.ts";
-import { CliError, EXIT } from "../src/cli/exit.ts";
-import { explain } from "../src/cli/explain.ts";
-import { checkCommand, parseFlags } from "../src/cli/flags.ts";
+import { checkCommand, parseArguments } from "../src/cli/arguments.ts";
+import { CliError, EXIT, explain } from "../src/cli/errors.ts";
 import { type Command, OPTIONS } from "../src/cli/options.ts";
+import {
+  pingSettings,
+  replaySettings,
+  tapSettings,
+} from "../src/cli/settings.ts";
 
 const URL = "ws://127.0.0.1:9/";
 
 function settings(...args: string[]) {
-  const flags = parseFlags(args);
+  const flags = parseArguments(args);
   return tapSettings(flags, flags.positionals);
 }
 
@@ -182,7 +185,7 @@ const wrongCommands: [command: Command, args: string[], message: string][] = [
 for (const [command, args, message] of wrongCommands) {
   Deno.test(`wstap ${command} ${JSON.stringify(args)} says what is wrong`, () => {
     const error = assertThrows(() => {
-      const flags = parseFlags(args);
+      const flags = parseArguments(args);
       checkCommand(flags, command);
       const check = { replay: replaySettings, ping: pingSettings };
       check[command as keyof typeof check](flags, flags.positionals);
@@ -192,12 +195,12 @@ for (const [command, args, message] of wrongCommands) {
 }
 
 Deno.test("an option without a value at the end does not take the URL for one", () => {
-  const flags = parseFlags(["-q", URL]);
+  const flags = parseArguments(["-q", URL]);
   assertEquals(flags.positionals, [URL]);
 });
 
 Deno.test("values may be attached, empty, begin with a dash, or hold anything", () => {
-  const flags = parseFlags([
+  const flags = parseArguments([
     ...["-n5", "-qH", "A: b", "-HC: d", "--header=E: =f", "-s", ""],
     ...["-s", "-1", "--send=", "--send", "--quiet", "-s", "two\nlines"],
     ...["--bearer=a=b", "5", "--", "-n"],

@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 
 import { PERMISSIONS } from "../scripts/compile.ts";
-import { EXIT } from "../src/cli/exit.ts";
+import { EXIT } from "../src/cli/errors.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { command, moduleFlags, path } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";

@@ -1,15 +1,18 @@
 import denoJson from "../../deno.json" with { type: "json" };
-import { pingSettings, replaySettings, tapSettings, whole } from "./args.ts";
-import { completions } from "./completions.ts";
+import { type Arguments, checkCommand, parseArguments } from "./arguments.ts";
 import { startDemo } from "./demo.ts";
-import { EXIT, type ExitCode, usageError } from "./exit.ts";
-import { explain } from "./explain.ts";
-import { checkCommand, type Flags, parseFlags } from "./flags.ts";
-import { help } from "./help.ts";
+import { EXIT, type ExitCode, explain, usageError } from "./errors.ts";
+import { print } from "./io.ts";
 import { Notes } from "./notes.ts";
-import { print } from "./output.ts";
+import { completions, help } from "./options.ts";
 import { ping } from "./ping.ts";
 import { replay } from "./replay.ts";
+import {
+  pingSettings,
+  replaySettings,
+  tapSettings,
+  whole,
+} from "./settings.ts";
 import { Stop } from "./stop.ts";
 import { tap } from "./tap.ts";
 
@@ -30,10 +33,10 @@ export async function main(
   let notes = new Notes(false);
   using stop = new Stop();
   try {
-    const flags = parseFlags(args);
-    notes = new Notes(flags.has("quiet"));
+    const parsed = parseArguments(args);
+    notes = new Notes(parsed.has("quiet"));
     stop.listen(() => notes.setLine(""));
-    return await run(flags, notes, stop, version);
+    return await run(parsed, notes, stop, version);
   } catch (error) {
     const { code, message } = explain(error);
     notes.setLine("");
@@ -43,31 +46,31 @@ export async function main(
 }
 
 async function run(
-  flags: Flags,
+  args: Arguments,
   notes: Notes,
   stop: Stop,
   version: string,
 ): Promise<ExitCode> {
-  const [first, ...rest] = flags.positionals;
-  if (flags.has("help")) return await show(help(first));
-  if (flags.has("version")) return await show(`wstap ${version}\n`);
+  const [first, ...rest] = args.positionals;
+  if (args.has("help")) return await show(help(first));
+  if (args.has("version")) return await show(`wstap ${version}\n`);
   switch (first) {
     case "completions":
       return await show(completions(rest));
     case "demo":
-      checkCommand(flags, "demo");
-      return await demo(flags, rest, notes, stop);
+      checkCommand(args, "demo");
+      return await demo(args, rest, notes, stop);
     case "ping":
-      checkCommand(flags, "ping");
+      checkCommand(args, "ping");
       checkUrl(rest, "wstap ping wss://example.com/feed");
-      return await ping(pingSettings(flags, rest), notes, stop);
+      return await ping(pingSettings(args, rest), notes, stop);
     case "replay":
-      checkCommand(flags, "replay");
-      return await replay(replaySettings(flags, rest), notes, stop);
+      checkCommand(args, "replay");
+      return await replay(replaySettings(args, rest), notes, stop);
   }
-  checkCommand(flags, "tap");
-  checkUrl(flags.positionals, "wstap wss://example.com/feed");
-  return await tap(tapSettings(flags, flags.positionals), notes, stop);
+  checkCommand(args, "tap");
+  checkUrl(args.positionals, "wstap wss://example.com/feed");
+  return await tap(tapSettings(args, args.positionals), notes, stop);
 }
 
 function checkUrl(urls: readonly string[], example: string): void {
@@ -81,25 +84,25 @@ async function show(text: string): Promise<ExitCode> {
 }
 
 async function demo(
-  flags: Flags,
+  args: Arguments,
   rest: readonly string[],
   notes: Notes,
   stop: Stop,
 ): Promise<ExitCode> {
   if (rest.length > 0) throw usageError("wstap demo takes no URL");
-  const port = whole(flags, "port", 0, 65535) ?? 0;
-  if (!flags.has("listen") && flags.get("port") !== undefined) {
+  const port = whole(args, "port", 0, 65535) ?? 0;
+  if (!args.has("listen") && args.get("port") !== undefined) {
     throw usageError("The option --port needs --listen");
   }
   await using feed = startDemo(port);
-  if (flags.has("listen")) {
+  if (args.has("listen")) {
     await print(
       `${feed.url}/events\n${feed.url}/echo\n${feed.url}/refuse/404\n`,
     );
     await stop.aborted();
     return stop.code ?? EXIT.ended;
   }
-  const settings = tapSettings(flags, [`${feed.url}/events`]);
+  const settings = tapSettings(args, [`${feed.url}/events`]);
   notes.say(`tapping ${feed.url}/events, which this process feeds`);
   return await tap(
     {

@@ -1,14 +1,12 @@
 import { ConnectionClosedError } from "../../mod.ts";
 import { sleep } from "../duration.ts";
-import type { PingSettings } from "./args.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
-import { shownUrl } from "./head.ts";
+import type { PingSettings } from "./settings.ts";
+import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
+import { EXIT, type ExitCode } from "./errors.ts";
 import type { Notes } from "./notes.ts";
-import { Output } from "./output.ts";
-import { type Connection, describeClose, sessions } from "./sessions.ts";
+import { Output } from "./io.ts";
 import type { Stop } from "./stop.ts";
-import { count, number, time } from "./totals.ts";
-import { Trace } from "./trace.ts";
+import { count, number, shownUrl, time } from "./text.ts";
 
 /** Connects, and measures round trips until the count, a limit or a signal ends it. */
 export async function ping(

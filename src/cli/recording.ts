@@ -6,13 +6,12 @@
  */
 
 import type { CloseInfo, HandshakeResponse } from "../../mod.ts";
+import { isCloseCode } from "../direct/frames.ts";
 import { encodeLatin1 } from "../text.ts";
-import { EXIT, usageError } from "./exit.ts";
-import { fileError } from "./files.ts";
-import { shownUrl } from "./head.ts";
-import { lines } from "./input.ts";
+import { EXIT, fileError, usageError } from "./errors.ts";
+import { lines } from "./io.ts";
 import type { Message } from "./server.ts";
-import { decodeText } from "./visible.ts";
+import { decodeText, shownUrl } from "./text.ts";
 
 /** The version of the format. A higher one is refused. */
 const VERSION = 1;
@@ -242,7 +241,10 @@ function parseFields(
       if (clean === false) {
         return { type: "ending", ending: { how: "lost" } } as const;
       }
-      if (clean !== true || typeof reason !== "string" || !isCloseCode(code)) {
+      if (
+        clean !== true || typeof reason !== "string" ||
+        typeof code !== "number" || code !== 1005 && !isCloseCode(code)
+      ) {
         return "has no code, reason and clean that belong together";
       }
       return {
@@ -254,13 +256,6 @@ function parseFields(
       return { type: "ending", ending: { how: "stopped" } } as const;
   }
   return 'has none of the types "open", "text", "binary", "close" and "stop"';
-}
-
-/** Whether a code may stand in a close frame (RFC 6455 section 7.4); 1005 says that there was none. */
-export function isCloseCode(code: unknown): code is number {
-  return Number.isInteger(code) && code !== 1004 && code !== 1006 &&
-    ((code as number) >= 1000 && (code as number) <= 1014 ||
-      (code as number) >= 3000 && (code as number) <= 4999);
 }
 
 function fromBase64(text: string): Uint8Array | null {

@@ -1,8 +1,7 @@
 import { sleep } from "../duration.ts";
-import type { Fault, ReplaySettings } from "./args.ts";
-import { CliError, EXIT, type ExitCode, usageError } from "./exit.ts";
+import { CliError, EXIT, type ExitCode, usageError } from "./errors.ts";
 import type { Notes } from "./notes.ts";
-import { print } from "./output.ts";
+import { print } from "./io.ts";
 import { Recording, type Summary } from "./recording.ts";
 import {
   type Acceptance,
@@ -13,9 +12,9 @@ import {
   type Refusal,
   type ServerRequest,
 } from "./server.ts";
+import type { Fault, ReplaySettings } from "./settings.ts";
 import type { Stop } from "./stop.ts";
-import { count, time } from "./totals.ts";
-import { visible } from "./visible.ts";
+import { count, time, visible } from "./text.ts";
 
 /** Messages that are due together are sent together, up to so many bytes. */
 const MAX_WRITE = 64 * 1024;

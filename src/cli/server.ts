@@ -18,9 +18,8 @@ import { encodeHead, HeadReader, writeAll } from "../direct/http1.ts";
 import { closeQuietly } from "../direct/socket.ts";
 import { after } from "../duration.ts";
 import { acceptFor } from "../handshake/request.ts";
-import { EXIT } from "./exit.ts";
-import { fileError } from "./files.ts";
-import { concat } from "./input.ts";
+import { EXIT, fileError } from "./errors.ts";
+import { concat } from "./io.ts";
 
 /** A text message is a string, a binary one is bytes. */
 export type Message = string | Uint8Array;

@@ -5,22 +5,17 @@ import {
   HandshakeError,
   type HandshakeResponse,
 } from "../../mod.ts";
-import type { TapSettings } from "./args.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
-import { createRender } from "./format.ts";
-import { bodyStart, responseHead } from "./head.ts";
-import type { Notes } from "./notes.ts";
-import { Output, OutputClosed } from "./output.ts";
-import { arrivals } from "./receive.ts";
-import { Sender } from "./send.ts";
-import { type Connection, describeClose, sessions } from "./sessions.ts";
+import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
+import { EXIT, type ExitCode, OutputClosed } from "./errors.ts";
+import { lines, Output, standardInput } from "./io.ts";
+import { type Notes, StatusLine, Totals } from "./notes.ts";
 import { closeLine, openLine, stopLine } from "./recording.ts";
-import { StatusLine } from "./status.ts";
+import { bodyStart, createRender, responseHead } from "./render.ts";
+import type { TapSettings } from "./settings.ts";
 import type { Stop } from "./stop.ts";
-import { Totals } from "./totals.ts";
-import { Trace } from "./trace.ts";
+import { decodeText } from "./text.ts";
 
-/** Connects, and writes what comes until the feed, a limit or a signal ends it. */
+/** Writes the messages of a feed until the feed, a limit or a signal ends it. */
 export async function tap(
   settings: TapSettings,
   notes: Notes,
@@ -201,5 +196,124 @@ class Run {
     const { code, reason, clean } = info;
     if (!clean || ((code === 1000 || code === 1005) && reason === "")) return;
     this.#notes.say(describeClose(info));
+  }
+}
+
+/**
+ * While messages keep coming, those of so many seconds are taken together; the
+ * first one after a silence is taken at once.
+ */
+const WINDOW = 0.002;
+
+/**
+ * The messages of a connection as they are to be written: those of one window,
+ * or those that came together.
+ *
+ * @param left How many messages may come.
+ * @throws {ConnectionClosedError} If the connection was lost.
+ */
+async function* arrivals(
+  connection: Connection,
+  { batch, max }: Pick<TapSettings, "batch" | "max">,
+  left: () => number,
+): AsyncGenerator<(string | Uint8Array)[]> {
+  if (batch !== null) {
+    while (true) {
+      const messages = await collect(
+        connection,
+        batch / 1000,
+        Math.min(max, left()),
+      );
+      if (messages === null) break;
+      if (messages.length > 0) yield messages;
+    }
+  } else {
+    for (let first; (first = await connection.recv()) !== null;) {
+      yield [first];
+      for (let more; (more = await collect(connection, WINDOW, left()));) {
+        if (more.length === 0) break;
+        yield more;
+      }
+    }
+    return;
+  }
+  await connection.recv(); // says whether it was closed or lost
+}
+
+/** One window, `null` when the connection is over. */
+async function collect(
+  connection: Connection,
+  seconds: number,
+  max: number,
+): Promise<(string | Uint8Array)[] | null> {
+  try {
+    return await connection.recvBatch(seconds, { max });
+  } catch (error) {
+    if (error instanceof ConnectionClosedError) return null;
+    throw error;
+  }
+}
+
+/**
+ * Sends what the options name on every connection, and the lines of standard
+ * input, one message each, on whichever connection is open.
+ */
+class Sender {
+  readonly #settings: Pick<TapSettings, "send" | "binary">;
+  readonly #notes: Notes;
+  #connection: Connection | null = null;
+  #next = Promise.withResolvers<void>();
+  #reading = false;
+
+  constructor(settings: Pick<TapSettings, "send" | "binary">, notes: Notes) {
+    this.#settings = settings;
+    this.#notes = notes;
+  }
+
+  /** Sends on a connection that has just opened. */
+  async attach(connection: Connection): Promise<void> {
+    try {
+      for (const message of this.#settings.send) await connection.send(message);
+    } catch {
+      return; // it has ended: who receives learns why
+    }
+    this.#connection = connection;
+    this.#next.resolve();
+    if (!this.#reading) {
+      this.#reading = true;
+      await this.#forwardInput();
+    }
+  }
+
+  async #forwardInput(): Promise<void> {
+    for await (const found of lines(standardInput())) {
+      for (const line of found) await this.#forward(line);
+    }
+  }
+
+  async #forward(line: Uint8Array): Promise<void> {
+    const message = this.#settings.binary ? line.slice() : decodeText(line);
+    if (message !== null) await this.#send(message);
+    else {
+      this.#notes.error(
+        "Cannot send a line that is not UTF-8: --binary sends any bytes",
+      );
+    }
+  }
+
+  async #send(message: string | Uint8Array): Promise<void> {
+    while (true) {
+      while (this.#connection === null) await this.#next.promise;
+      const connection: Connection = this.#connection;
+      try {
+        return await connection.send(message);
+      } catch {
+        // It has ended: the message waits for the next one.
+        if (this.#connection === connection) {
+          this.#connection = null;
+          this.#next = Promise.withResolvers();
+        }
+      }
+    }
   }
 }

@@ -4,22 +4,23 @@ import {
   parseDuration,
   type ReconnectOptions,
 } from "../../mod.ts";
-import { usageError } from "./exit.ts";
-import { readBytes, readText } from "./files.ts";
-import type { Flags } from "./flags.ts";
-import { OPTIONS, type ValueName } from "./options.ts";
+import { isCloseCode } from "../direct/frames.ts";
 import { checkHeaders } from "../handshake/target.ts";
 import { decodePercent } from "../text.ts";
-import { type Ending, isCloseCode } from "./recording.ts";
+import type { Arguments } from "./arguments.ts";
+import { usageError } from "./errors.ts";
+import { readBytes, readText } from "./io.ts";
+import { OPTIONS, type ValueName } from "./options.ts";
+import type { Ending } from "./recording.ts";
 import { authorization, headerLines, secret } from "./secrets.ts";
-import { decodeText } from "./visible.ts";
+import { decodeText } from "./text.ts";
 
 /** How messages are written. */
 export type Format = "text" | "json" | "ndjson";
 
-/** What a tap is asked to do: the command line, checked. */
+/** The settings of a tap. */
 export interface TapSettings {
-  /** Where to connect; the ones after the first are to fall back to. */
+  /** Where to connect. The URLs after the first are fallbacks. */
   readonly urls: readonly string[];
   readonly connect: ConnectOptions;
   /** When to connect again, `null` for never. */
@@ -38,9 +39,9 @@ export interface TapSettings {
   readonly format: Format;
   /** Milliseconds of one window, `null` for messages one by one. */
   readonly batch: number | null;
-  /** The most messages of one window. */
+  /** The largest number of messages in one window. */
   readonly max: number;
-  /** Writes the time of arrival, `null` where none is asked for. */
+  /** Formats the time of arrival; `null` if it is not shown. */
   readonly time: ((time: Date) => string) | null;
   /** The file to append to, `null` for standard output. */
   readonly output: string | null;
@@ -49,7 +50,7 @@ export interface TapSettings {
   readonly send: readonly (string | Uint8Array)[];
 }
 
-/** What a replay is asked to do. */
+/** The settings of a replay. */
 export interface ReplaySettings {
   readonly path: string;
   /** 0 for any that is free. */
@@ -71,7 +72,7 @@ export interface Fault {
   readonly ending: Ending | { readonly how: "stalled" };
 }
 
-/** What a ping is asked to do. */
+/** The settings of a ping. */
 export interface PingSettings
   extends Pick<TapSettings, "urls" | "connect" | "verbose"> {
   /** How many pings to send; `Infinity` for no limit. */
@@ -84,18 +85,18 @@ export interface PingSettings
   readonly timeout: number;
 }
 
-/** Checks the flags of a tap, reading the files that they name. */
+/** Checks the arguments of a tap, and reads the files that they name. */
 export function tapSettings(
-  flags: Flags,
+  args: Arguments,
   urls: readonly string[],
 ): TapSettings {
-  const batch = duration(flags, "batch") ?? null;
-  if (batch === null && flags.get("max") !== undefined) {
+  const batch = duration(args, "batch") ?? null;
+  if (batch === null && args.get("max") !== undefined) {
     throw usageError("The option --max needs --batch");
   }
-  const binary = flags.has("binary");
-  const format = (choice(flags, "format") ?? "text") as Format;
-  const time = timeFormat(flags);
+  const binary = args.has("binary");
+  const format = (choice(args, "format") ?? "text") as Format;
+  const time = timeFormat(args);
   if (binary && time !== null && format === "text" && batch === null) {
     throw usageError(
       "The options --binary and --timestamps exclude each other: --format ndjson has both",
@@ -103,75 +104,75 @@ export function tapSettings(
   }
   return {
     urls,
-    connect: connectOptions(flags),
-    reconnect: reconnectOptions(flags),
-    head: flags.has("head")
+    connect: connectOptions(args),
+    reconnect: reconnectOptions(args),
+    head: args.has("head")
       ? "only"
-      : flags.has("include")
+      : args.has("include")
       ? "stdout"
-      : flags.has("quiet")
+      : args.has("quiet")
       ? "nowhere"
       : "stderr",
-    quiet: flags.has("quiet"),
-    verbose: flags.has("verbose"),
-    summary: flags.has("summary"),
-    count: whole(flags, "count") ?? Infinity,
-    duration: duration(flags, "duration") ?? Infinity,
+    quiet: args.has("quiet"),
+    verbose: args.has("verbose"),
+    summary: args.has("summary"),
+    count: whole(args, "count") ?? Infinity,
+    duration: duration(args, "duration") ?? Infinity,
     format,
     batch,
-    max: whole(flags, "max") ?? Infinity,
+    max: whole(args, "max") ?? Infinity,
     time,
-    output: text(flags, "output") ?? null,
+    output: text(args, "output") ?? null,
     binary,
     send: [
-      ...flags.all("send").map((message) =>
+      ...args.all("send").map((message) =>
         binary ? new TextEncoder().encode(message) : message
       ),
-      ...flags.all("send-file").map((path) => fileMessage(path, binary)),
+      ...args.all("send-file").map((path) => fileMessage(path, binary)),
     ],
   };
 }
 
-/** Checks the flags of a ping. */
+/** Checks the arguments of a ping. */
 export function pingSettings(
-  flags: Flags,
+  args: Arguments,
   urls: readonly string[],
 ): PingSettings {
   return {
     urls,
-    connect: connectOptions(flags, "direct"),
-    verbose: flags.has("verbose"),
-    count: whole(flags, "count") ?? Infinity,
-    duration: duration(flags, "duration") ?? Infinity,
-    interval: duration(flags, "interval") ?? 1_000,
-    timeout: duration(flags, "ping-timeout") ?? 20_000,
+    connect: connectOptions(args, "direct"),
+    verbose: args.has("verbose"),
+    count: whole(args, "count") ?? Infinity,
+    duration: duration(args, "duration") ?? Infinity,
+    interval: duration(args, "interval") ?? 1_000,
+    timeout: duration(args, "ping-timeout") ?? 20_000,
   };
 }
 
-/** Checks the flags of a replay. */
+/** Checks the arguments of a replay. */
 export function replaySettings(
-  flags: Flags,
+  args: Arguments,
   paths: readonly string[],
 ): ReplaySettings {
   const [path] = paths;
   if (path === undefined || path === "" || paths.length > 1) {
     throw usageError("Expected one file, as in wstap replay feed.ndjson");
   }
-  const headers = flags.all("header").flatMap(headerLines);
+  const headers = args.all("header").flatMap(headerLines);
   checkHeaders(headers);
   return {
     path,
-    port: whole(flags, "port", 0, 65535) ?? 0,
-    speed: speed(flags),
-    loop: flags.has("loop"),
+    port: whole(args, "port", 0, 65535) ?? 0,
+    speed: speed(args),
+    loop: args.has("loop"),
     headers,
-    fault: fault(flags),
-    refuse: refusal(flags),
+    fault: fault(args),
+    refuse: refusal(args),
   };
 }
 
-function speed(flags: Flags): number {
-  const value = flags.get("speed") ?? "1";
+function speed(args: Arguments): number {
+  const value = args.get("speed") ?? "1";
   if (value === "max") return Infinity;
   const factor = /^(\d+\.?\d*|\.\d+)$/.test(value) ? Number(value) : 0;
   if (factor > 0 && factor < Infinity) return factor;
@@ -180,9 +181,9 @@ function speed(flags: Flags): number {
   );
 }
 
-function fault(flags: Flags): Fault | null {
+function fault(args: Arguments): Fault | null {
   const names = ["close-after", "drop-after", "stall-after"] as const;
-  const given = names.filter((name) => flags.get(name) !== undefined);
+  const given = names.filter((name) => args.get(name) !== undefined);
   if (given.length > 1) {
     throw usageError(
       `The options ${
@@ -192,81 +193,81 @@ function fault(flags: Flags): Fault | null {
   }
   switch (given[0]) {
     case "close-after": {
-      const [after, code = 1000] = pair(flags, "close-after");
-      if (after !== undefined && isCloseCode(code) && code !== 1005) {
+      const [after, code = 1000] = pair(args, "close-after");
+      if (after !== undefined && isCloseCode(code)) {
         return { after, ending: { how: "closed", code, reason: "" } };
       }
       throw invalidPair(
-        flags,
+        args,
         "close-after",
         'a number of messages and a close code that may be sent, as in "10" or "10:1001"',
       );
     }
     case "drop-after":
-      return { after: whole(flags, "drop-after", 0)!, ending: { how: "lost" } };
+      return { after: whole(args, "drop-after", 0)!, ending: { how: "lost" } };
     case "stall-after":
       return {
-        after: whole(flags, "stall-after", 0)!,
+        after: whole(args, "stall-after", 0)!,
         ending: { how: "stalled" },
       };
   }
   return null;
 }
 
-function refusal(flags: Flags): ReplaySettings["refuse"] {
-  if (flags.get("refuse") === undefined) return null;
-  const [status = 0, count = Infinity] = pair(flags, "refuse");
+function refusal(args: Arguments): ReplaySettings["refuse"] {
+  if (args.get("refuse") === undefined) return null;
+  const [status = 0, count = Infinity] = pair(args, "refuse");
   if (status >= 200 && status <= 599 && count >= 1) return { status, count };
   throw invalidPair(
-    flags,
+    args,
     "refuse",
     'a status from 200 to 599, and how many handshakes, as in "503" or "503:3"',
   );
 }
 
 /** The value of an option that is one whole number, or two with a colon between them. */
-function pair(flags: Flags, name: ValueName): (number | undefined)[] {
+function pair(args: Arguments, name: ValueName): (number | undefined)[] {
   const [, first, second] =
-    /^(\d{1,15})(?::(\d{1,15}))?$/.exec(flags.get(name)!) ??
+    /^(\d{1,15})(?::(\d{1,15}))?$/.exec(args.get(name)!) ??
       [];
   return [first, second].map((digits) =>
     digits === undefined ? undefined : Number(digits)
   );
 }
 
-function invalidPair(flags: Flags, name: ValueName, expected: string) {
+function invalidPair(args: Arguments, name: ValueName, expected: string) {
   return usageError(
-    `Invalid --${name} ${shown(flags.get(name)!)}: expected ${expected}`,
+    `Invalid --${name} ${shown(args.get(name)!)}: expected ${expected}`,
   );
 }
 
 function connectOptions(
-  flags: Flags,
-  capture = choice(flags, "capture") as ConnectOptions["capture"],
+  args: Arguments,
+  capture = choice(args, "capture") as ConnectOptions["capture"],
 ): ConnectOptions {
-  const cert = text(flags, "cert");
-  const key = text(flags, "key");
+  const cert = text(args, "cert");
+  const key = text(args, "key");
   if ((cert === undefined) !== (key === undefined)) {
     throw usageError("The options --cert and --key go together");
   }
-  const proxy = text(flags, "proxy");
-  const maxBuffer = size(flags, "max-buffer");
+  const proxy = text(args, "proxy");
+  const maxBuffer = size(args, "max-buffer");
   return {
-    protocols: flags.all("protocol"),
-    headers: headers(flags),
+    protocols: args.all("protocol"),
+    headers: headers(args),
     capture,
-    redirect: choice(flags, "redirect") as ConnectOptions["redirect"],
-    overflow: choice(flags, "overflow") as ConnectOptions["overflow"],
-    handshakeTimeout: seconds(duration(flags, "timeout")),
-    idleTimeout: seconds(duration(flags, "idle-timeout")),
-    ...directOptions(flags, capture),
+    redirect: choice(args, "redirect") as ConnectOptions["redirect"],
+    overflow: choice(args, "overflow") as ConnectOptions["overflow"],
+    handshakeTimeout: seconds(duration(args, "timeout")),
+    idleTimeout: seconds(duration(args, "idle-timeout")),
+    ...directOptions(args, capture),
     // Someone waits for the prompt to come back.
     closeTimeout: "2s",
     // The format decides what becomes of binary messages.
     binary: "bytes",
     ...(maxBuffer !== undefined && { maxBuffer: { bytes: maxBuffer } }),
     http: {
-      caCerts: flags.all("ca-cert").map((path) => readText("--ca-cert", path)),
+      caCerts: args.all("ca-cert").map((path) => readText("--ca-cert", path)),
       ...(cert !== undefined && key !== undefined && {
         cert: readText("--cert", cert),
         key: readText("--key", key),
@@ -277,52 +278,52 @@ function connectOptions(
   };
 }
 
-/** What only our own socket can do. */
+/** The options that only capture "direct" can serve. */
 function directOptions(
-  flags: Flags,
+  args: Arguments,
   capture: ConnectOptions["capture"],
 ): ConnectOptions {
   const names = ["ping-interval", "ping-timeout"] as const;
-  const given = flags.has("compress")
+  const given = args.has("compress")
     ? "compress"
-    : names.find((name) => flags.get(name) !== undefined);
+    : names.find((name) => args.get(name) !== undefined);
   if (given !== undefined && capture !== "direct") {
     throw usageError(`The option --${given} needs --capture direct`);
   }
   return {
-    compression: flags.has("compress"),
-    pingInterval: seconds(duration(flags, "ping-interval")),
-    pingTimeout: seconds(duration(flags, "ping-timeout")),
+    compression: args.has("compress"),
+    pingInterval: seconds(duration(args, "ping-interval")),
+    pingTimeout: seconds(duration(args, "ping-timeout")),
   };
 }
 
-function reconnectOptions(flags: Flags): TapSettings["reconnect"] {
-  if (flags.has("reconnect")) {
-    const minDelay = duration(flags, "min-delay");
-    const maxDelay = duration(flags, "max-delay");
+function reconnectOptions(args: Arguments): TapSettings["reconnect"] {
+  if (args.has("reconnect")) {
+    const minDelay = duration(args, "min-delay");
+    const maxDelay = duration(args, "max-delay");
     if ((minDelay ?? 0) > (maxDelay ?? Infinity)) {
       throw usageError("The value of --min-delay is above that of --max-delay");
     }
     return {
       minDelay: seconds(minDelay),
       maxDelay: seconds(maxDelay),
-      maxAttempts: whole(flags, "max-attempts"),
+      maxAttempts: whole(args, "max-attempts"),
     };
   }
   for (const name of ["min-delay", "max-delay", "max-attempts"] as const) {
-    if (flags.get(name) !== undefined) {
+    if (args.get(name) !== undefined) {
       throw usageError(`The option --${name} needs --reconnect`);
     }
   }
   return null;
 }
 
-function headers(flags: Flags): [string, string][] {
-  const list = flags.all("header").flatMap(headerLines);
+function headers(args: Arguments): [string, string][] {
+  const list = args.all("header").flatMap(headerLines);
   const given = list.some(([name]) => name.toLowerCase() === "authorization");
   const value = authorization({
-    user: flags.get("user"),
-    bearer: flags.get("bearer"),
+    user: args.get("user"),
+    bearer: args.get("bearer"),
     given,
   });
   return value === null ? list : [...list, ["Authorization", value]];
@@ -367,10 +368,10 @@ function fileMessage(path: string, binary: boolean): string | Uint8Array {
   );
 }
 
-function timeFormat(flags: Flags): TapSettings["time"] {
-  const format = text(flags, "time-format");
+function timeFormat(args: Arguments): TapSettings["time"] {
+  const format = text(args, "time-format");
   if (format === undefined) {
-    return flags.has("timestamps") ? (time) => time.toISOString() : null;
+    return args.has("timestamps") ? (time) => time.toISOString() : null;
   }
   try {
     formatDate(new Date(), format);
@@ -384,14 +385,14 @@ function timeFormat(flags: Flags): TapSettings["time"] {
 }
 
 /** The value of an option that must not be empty. */
-function text(flags: Flags, name: ValueName): string | undefined {
-  const value = flags.get(name);
+function text(args: Arguments, name: ValueName): string | undefined {
+  const value = args.get(name);
   if (value === "") throw usageError(`The value of --${name} is empty`);
   return value;
 }
 
-function choice(flags: Flags, name: ValueName): string | undefined {
-  const value = flags.get(name);
+function choice(args: Arguments, name: ValueName): string | undefined {
+  const value = args.get(name);
   const { choices } = OPTIONS.find((option) => option.name === name)!;
   if (value === undefined || choices!.includes(value)) return value;
   throw usageError(
@@ -411,12 +412,12 @@ function listed(words: readonly string[], last = "or"): string {
 
 /** The value of an option that counts something. */
 export function whole(
-  flags: Flags,
+  args: Arguments,
   name: ValueName,
   least = 1,
   most: number = Number.MAX_SAFE_INTEGER,
 ): number | undefined {
-  const value = flags.get(name);
+  const value = args.get(name);
   if (value === undefined) return undefined;
   const number = /^\d+$/.test(value) ? Number(value) : NaN;
   if (number >= least && number <= most) return number;
@@ -429,8 +430,8 @@ export function whole(
 }
 
 /** The value of an option in milliseconds. */
-function duration(flags: Flags, name: ValueName): number | undefined {
-  const value = flags.get(name);
+function duration(args: Arguments, name: ValueName): number | undefined {
+  const value = args.get(name);
   if (value === undefined) return undefined;
   let milliseconds = 0;
   try {
@@ -461,8 +462,8 @@ function seconds(milliseconds: number | undefined): number | undefined {
 const SIZE_UNITS = ["", "k", "m", "g"];
 
 /** The value of an option in bytes; the units are powers of 1024. */
-function size(flags: Flags, name: ValueName): number | undefined {
-  const value = flags.get(name);
+function size(args: Arguments, name: ValueName): number | undefined {
+  const value = args.get(name);
   if (value === undefined) return undefined;
   const [, number, unit = ""] = /^(\d+)\s*(?:([kmg])i?b?|b)?$/i.exec(value) ??
     [];
