@@ -126,6 +126,11 @@ const wrongCommands: [command: Command, args: string[], message: string][] = [
     ["--interval", "0"],
     'Invalid --interval "0": expected more than nothing, as in "10s"',
   ],
+  [
+    "replay",
+    ["wss://me:secret@example.com/"],
+    "Expected a file to replay, not a URL",
+  ],
   ["replay", [], REPLAY_USAGE],
   ["replay", ["a", "b"], REPLAY_USAGE],
   ["replay", [""], REPLAY_USAGE],

@@ -145,6 +145,7 @@ Deno.test("wrong usage ends with 2 and one line", async () => {
     ["--listen"],
     ["completions", "tcsh"],
     ["demo", "ws://127.0.0.1:9/"],
+    ["relay", "feed.ndjson"],
   ];
   for (const args of wrong) {
     const { code, stdout, stderr } = await run(args);

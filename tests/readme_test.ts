@@ -1,4 +1,4 @@
-/** Runs the commands of the README, with a feed on this machine in the place of theirs. */
+/** Runs the commands of the README and of docs/command-line.md, with a feed on this machine in the place of theirs. */
 
 import {
   assert,
@@ -14,12 +14,18 @@ import { command, moduleFlags, path } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
 
-const readme = await Deno.readTextFile(path("README.md"));
+const pages = await Promise.all(
+  ["README.md", "docs/command-line.md"].map((page) =>
+    Deno.readTextFile(path(page))
+  ),
+);
 
 /** Each line of the shell's blocks, without its comment. */
-const lines = [...readme.matchAll(/^```sh\n([^]*?)^```$/gm)]
-  .flatMap(([, block]) => block!.trim().split("\n"))
-  .map((line) => line.replace(/ {2,}#.*$/, ""));
+const lines = new Set(
+  pages.flatMap((page) => [...page.matchAll(/^```sh\n([^]*?)^```$/gm)])
+    .flatMap(([, block]) => block!.trim().split("\n"))
+    .map((line) => line.replace(/ {2,}#.*$/, "")),
+);
 
 /** What takes a registry or a release: .ci/run and scripts_test.ts see to these. */
 const ELSEWHERE = [
@@ -112,7 +118,7 @@ async function untilInterrupted(line: string, cwd: string): Promise<void> {
 for (const line of lines) {
   if (ELSEWHERE.some((pattern) => pattern.test(line))) continue;
   Deno.test({
-    name: `the README's command works: ${line}`,
+    name: `the documented command works: ${line}`,
     ignore: Deno.build.os === "windows", // it has no sh
     async fn() {
       assert(/\bwstap\b/.test(line), "nobody has said how to test this one");

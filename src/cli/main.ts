@@ -1,10 +1,15 @@
 import denoJson from "../../deno.json" with { type: "json" };
-import { type Arguments, checkCommand, parseArguments } from "./arguments.ts";
+import {
+  type Arguments,
+  checkCommand,
+  nearest,
+  parseArguments,
+} from "./arguments.ts";
 import { startDemo } from "./demo.ts";
 import { EXIT, type ExitCode, explain, usageError } from "./errors.ts";
 import { print } from "./io.ts";
 import { Notes } from "./notes.ts";
-import { completions, help } from "./options.ts";
+import { COMMANDS, completions, help } from "./options.ts";
 import { ping } from "./ping.ts";
 import { replay } from "./replay.ts";
 import {
@@ -67,6 +72,14 @@ async function run(
     case "replay":
       checkCommand(args, "replay");
       return await replay(replaySettings(args, rest), notes, stop);
+  }
+  const command = first === undefined || first.includes(":")
+    ? undefined
+    : nearest(first, COMMANDS);
+  if (command !== undefined) {
+    throw usageError(
+      `Unknown command ${JSON.stringify(first)}: did you mean ${command}?`,
+    );
   }
   checkCommand(args, "tap");
   checkUrl(args.positionals, "wstap wss://example.com/feed");

@@ -79,7 +79,11 @@ async function measure(
       if (enough.signal.aborted) return;
       if (error instanceof ConnectionClosedError) ended.abort();
       lost++;
-      print(`no pong ${number}: ${(error as Error).message}`);
+      print(
+        (error as Error).name === "TimeoutError"
+          ? `no pong ${number} within ${time(timeout)}`
+          : `no pong ${number}: ${(error as Error).message}`,
+      );
     }
   };
 
@@ -126,6 +130,7 @@ function summary(
   const sent = times.length + lost;
   const share = sent === 0 ? 0 : lost / sent * 100;
   const lines = [
+    "",
     `--- ${shownUrl(url)} ---`,
     `${count(sent, "ping")} sent, ${count(times.length, "pong")} received, ` +
     `${number(share)}% lost, ${time(elapsed)}`,

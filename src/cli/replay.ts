@@ -33,7 +33,7 @@ export async function replay(
     if (!stop.signal.aborted) notes.say(text);
   });
   await using server = listen(settings.port, (request) => feed.answer(request));
-  notes.say(describe(summary));
+  for (const line of describe(summary, settings)) notes.say(line);
   if (summary.breaksOff) {
     notes.say("it breaks off: what recorded it has not ended well, or goes on");
   }
@@ -42,12 +42,22 @@ export async function replay(
   return stop.code ?? EXIT.ended;
 }
 
-function describe({ messages, duration, ending, url }: Summary): string {
-  const what = count(messages, "message");
-  const from = url === null ? "" : ` of ${visible(url)}`;
-  return `replaying ${what}${from}, ${time(duration)} long; at the end ${
-    describeEnding(ending)
-  }`;
+/** Says what is played, and how it ends, in two lines. */
+function describe(
+  { messages, duration, ending, url }: Summary,
+  { speed, loop, fault }: ReplaySettings,
+): [string, string] {
+  const length = speed === Infinity ? "" : ` in ${time(duration / speed)}`;
+  const source = url === null ? "" : `, recorded from ${visible(url)}`;
+  const end = loop ? "it starts again" : describeEnding(ending);
+  return [
+    `replaying ${count(messages, "message")}${length}${source}`,
+    fault === null
+      ? `at the end ${end}`
+      : `after ${count(fault.after, "message")} ${
+        describeEnding(fault.ending)
+      }`,
+  ];
 }
 
 function describeEnding(ending: Fault["ending"]): string {

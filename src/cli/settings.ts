@@ -158,6 +158,10 @@ export function replaySettings(
   if (path === undefined || path === "" || paths.length > 1) {
     throw usageError("Expected one file, as in wstap replay feed.ndjson");
   }
+  if (path.includes("://")) {
+    // It is not repeated: it may hold a secret.
+    throw usageError("Expected a file to replay, not a URL");
+  }
   const headers = args.all("header").flatMap(headerLines);
   checkHeaders(headers);
   return {
