@@ -121,6 +121,36 @@ export async function exercise(
       const result = await run("-q", "-s", "hello", "-n", "1", `${base}/echo`);
       return expect(result, 0, "hello\n");
     },
+    async "a feed recorded and replayed"() {
+      const file = await Deno.makeTempFile({ suffix: ".ndjson" });
+      try {
+        const recorded = await run(
+          ...["--format", "ndjson", "-o", file, "-n", "3", `${base}/events`],
+        );
+        const problem = expect(recorded, 0, "");
+        if (problem !== null) return problem;
+        const child = start(["replay", "--speed", "max", file]);
+        const timer = setTimeout(() => child.kill(), PATIENCE);
+        const reader = child.stdout.getReader();
+        const { value } = await reader.read();
+        const url = new TextDecoder().decode(value).trim();
+        const result = await run("-q", url);
+        child.kill();
+        clearTimeout(timer);
+        await reader.cancel();
+        await child.stderr.cancel();
+        await child.status;
+        return expect(result, 0, '{"seq":0}\n{"seq":1}\n{"seq":2}\n');
+      } finally {
+        await Deno.remove(file);
+      }
+    },
+    async "round trips"() {
+      const result = await run(
+        ...["ping", "-n", "2", "--interval", "10ms", `${base}/echo`],
+      );
+      return expect(result, 0, "pong 1: ", /2 pongs received, 0% lost/);
+    },
     async "a refusal"() {
       const { code, stdout, stderr } = await run(`${base}/nothing`);
       return expect(

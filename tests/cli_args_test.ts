@@ -1,13 +1,17 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { tapSettings } from "../src/cli/args.ts";
-import { CliError, EXIT } from "../src/cli/exit.ts";
-import { parseFlags } from "../src/cli/flags.ts";
-import { OPTIONS } from "../src/cli/options.ts";
+import { checkCommand, parseArguments } from "../src/cli/arguments.ts";
+import { CliError, EXIT, explain } from "../src/cli/errors.ts";
+import { type Command, OPTIONS } from "../src/cli/options.ts";
+import {
+  pingSettings,
+  replaySettings,
+  tapSettings,
+} from "../src/cli/settings.ts";
 
 const URL = "ws://127.0.0.1:9/";
 
 function settings(...args: string[]) {
-  const flags = parseFlags(args);
+  const flags = parseArguments(args);
   return tapSettings(flags, flags.positionals);
 }
 
@@ -98,13 +102,110 @@ for (const [args, message] of wrong) {
   });
 }
 
+const REPLAY_USAGE = "Expected one file, as in wstap replay feed.ndjson";
+
+const wrongCommands: [command: Command, args: string[], message: string][] = [
+  ["tap", ["--speed", "2"], "The option --speed is for wstap replay"],
+  [
+    "tap",
+    ["--port", "1"],
+    "The option --port is for wstap replay and wstap demo",
+  ],
+  ["tap", ["--interval", "1s"], "The option --interval is for wstap ping"],
+  ["demo", ["--loop"], "The option --loop does not go with wstap demo"],
+  [
+    "ping",
+    ["--capture", "none"],
+    "The option --capture does not go with wstap ping",
+  ],
+  ["ping", ["-o", "x"], "The option --output does not go with wstap ping"],
+  ["ping", ["--listen"], "The option --listen does not go with wstap ping"],
+  ["ping", ["-n", "0"], 'Invalid --count "0": expected a whole number from 1'],
+  [
+    "ping",
+    ["--interval", "0"],
+    'Invalid --interval "0": expected more than nothing, as in "10s"',
+  ],
+  [
+    "replay",
+    ["wss://me:secret@example.com/"],
+    "Expected a file to replay, not a URL",
+  ],
+  ["replay", [], REPLAY_USAGE],
+  ["replay", ["a", "b"], REPLAY_USAGE],
+  ["replay", [""], REPLAY_USAGE],
+  [
+    "replay",
+    ["a", "-n", "1"],
+    "The option --count does not go with wstap replay",
+  ],
+  [
+    "replay",
+    ["a", "--port", "65536"],
+    'Invalid --port "65536": expected a whole number from 0 to 65535',
+  ],
+  ...["0", "-1", "fast", "", "1e9", "Infinity"].map((
+    speed,
+  ): [Command, string[], string] => [
+    "replay",
+    ["a", "--speed", speed],
+    `Invalid --speed ${
+      JSON.stringify(speed)
+    }: expected a number above 0, or max`,
+  ]),
+  ...["x", "1:", "1:1005", "1:1006", "1:999", "1:5000", "1:2:3", ":1000"].map((
+    value,
+  ): [Command, string[], string] => [
+    "replay",
+    ["a", "--close-after", value],
+    `Invalid --close-after ${
+      JSON.stringify(value)
+    }: expected a number of messages and a close code that may be sent, as in "10" or "10:1001"`,
+  ]),
+  ...["x", "101", "600", "503:0", "503:", ":1"].map((
+    value,
+  ): [Command, string[], string] => [
+    "replay",
+    ["a", "--refuse", value],
+    `Invalid --refuse ${
+      JSON.stringify(value)
+    }: expected a status from 200 to 599, and how many handshakes, as in "503" or "503:3"`,
+  ]),
+  [
+    "replay",
+    ["a", "--drop-after", "x"],
+    'Invalid --drop-after "x": expected a whole number from 0',
+  ],
+  [
+    "replay",
+    ["a", "--drop-after", "1", "--stall-after", "2", "--close-after", "3"],
+    "The options --close-after, --drop-after and --stall-after exclude each other",
+  ],
+  [
+    "replay",
+    ["a", "-H", "Upgrade: x"],
+    'The header "Upgrade" cannot be set: the handshake writes it itself',
+  ],
+];
+for (const [command, args, message] of wrongCommands) {
+  Deno.test(`wstap ${command} ${JSON.stringify(args)} says what is wrong`, () => {
+    const error = assertThrows(() => {
+      const flags = parseArguments(args);
+      checkCommand(flags, command);
+      const check = { replay: replaySettings, ping: pingSettings };
+      check[command as keyof typeof check](flags, flags.positionals);
+    }, Error);
+    assertEquals([explain(error).code, error.message], [EXIT.usage, message]);
+  });
+}
+
 Deno.test("an option without a value at the end does not take the URL for one", () => {
-  const flags = parseFlags(["-q", URL]);
+  const flags = parseArguments(["-q", URL]);
   assertEquals(flags.positionals, [URL]);
 });
 
 Deno.test("values may be attached, empty, begin with a dash, or hold anything", () => {
-  const flags = parseFlags([
+  const flags = parseArguments([
     ...["-n5", "-qH", "A: b", "-HC: d", "--header=E: =f", "-s", ""],
     ...["-s", "-1", "--send=", "--send", "--quiet", "-s", "two\nlines"],
     ...["--bearer=a=b", "5", "--", "-n"],

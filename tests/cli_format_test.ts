@@ -1,11 +1,21 @@
 import { assertEquals } from "@std/assert";
-import { createRender } from "../src/cli/format.ts";
-import { lines } from "../src/cli/input.ts";
-import { isJson, oneLine, prettyJson } from "../src/cli/json.ts";
-import { requestHead, shownUrl } from "../src/cli/head.ts";
-import { nearest } from "../src/cli/nearest.ts";
-import { number, size, time } from "../src/cli/totals.ts";
-import { visible, visibleBytes } from "../src/cli/visible.ts";
+import { nearest } from "../src/cli/arguments.ts";
+import { requestHead } from "../src/cli/connect.ts";
+import { lines } from "../src/cli/io.ts";
+import {
+  createRender,
+  isJson,
+  oneLine,
+  prettyJson,
+} from "../src/cli/render.ts";
+import {
+  number,
+  shownUrl,
+  size,
+  time,
+  visible,
+  visibleBytes,
+} from "../src/cli/text.ts";
 
 type Settings = Parameters<typeof createRender>[0];
 
@@ -177,8 +187,8 @@ Deno.test("lines() splits however the bytes come", async () => {
       }
     };
     const got: string[] = [];
-    for await (const line of lines(chunks())) {
-      got.push(new TextDecoder().decode(line));
+    for await (const found of lines(chunks())) {
+      got.push(...found.map((line) => new TextDecoder().decode(line)));
     }
     assertEquals(got, expected, `chunks of ${size}`);
   }

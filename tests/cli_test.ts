@@ -1,6 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import denoJson from "../deno.json" with { type: "json" };
-import { COMMANDS, OPTIONS, SHELLS } from "../src/cli/options.ts";
+import {
+  type Command,
+  COMMANDS,
+  isFor,
+  OPTIONS,
+  SHELLS,
+} from "../src/cli/options.ts";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
 import { command } from "./fixtures/command.ts";
 import { frame, parseClose, type Peer, rawServer } from "./fixtures/raw.ts";
@@ -139,6 +145,7 @@ Deno.test("wrong usage ends with 2 and one line", async () => {
     ["--listen"],
     ["completions", "tcsh"],
     ["demo", "ws://127.0.0.1:9/"],
+    ["relay", "feed.ndjson"],
   ];
   for (const args of wrong) {
     const { code, stdout, stderr } = await run(args);
@@ -622,6 +629,16 @@ Deno.test("--help names every option and fits a screen's width, --version the ve
   assertEquals([code, stderr], [0, ""]);
   for (const { name } of OPTIONS) assert(stdout.includes(`--${name}`), name);
   for (const line of stdout.split("\n")) assert(line.length <= 80, line);
+  for (const command of ["ping", "replay"]) {
+    const { stdout } = await run([command, "--help"], { permissions: [] });
+    assertMatch(stdout, new RegExp(`^wstap ${command}: `));
+    for (const line of stdout.split("\n")) assert(line.length <= 80, line);
+    for (const option of OPTIONS) {
+      const { name } = option;
+      const shown = new RegExp(`^ .*--${name}[ ,\n]`, "m").test(stdout);
+      assertEquals(shown, isFor(option, command as Command), name);
+    }
+  }
   const version = await run(["--version"], { permissions: [] });
   assertEquals(version.stdout, `wstap ${denoJson.version}\n`);
 });

@@ -99,6 +99,32 @@ Deno.test("the command line needs to write the file of --output alone, and to re
   }
 });
 
+Deno.test("a replay needs the net to 127.0.0.1 and to read its file alone", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, "no recording");
+    // It says what is wrong with the file, so it was read; a replay would go on.
+    const [read, net] = [`--allow-read=${path}`, "--allow-net=127.0.0.1"];
+    assertStringIncludes(
+      (await wstap([read], "replay", path)).err,
+      "line 1 is cut off, or is not JSON",
+    );
+    const unread = await wstap([net], "replay", path);
+    assertEquals(unread.code, 6);
+    assertStringIncludes(unread.err, "--allow-read");
+
+    await Deno.writeTextFile(
+      path,
+      '{"time":"2024-05-06T07:08:09.010Z","type":"text","data":"hello"}\n',
+    );
+    const unheard = await wstap([read], "replay", path);
+    assertEquals(unheard.code, 6);
+    assertStringIncludes(unheard.err, "--allow-net");
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
 Deno.test("the demo needs the net to 127.0.0.1 alone", async () => {
   const got = await wstap(["--allow-net=127.0.0.1"], "demo", "--count", "2");
   assertEquals(got.code, 0, got.stderr);

@@ -1,20 +1,31 @@
-/** Runs the commands of the README, with a feed on this machine in the place of theirs. */
+/** Runs the commands of the README and of docs/command-line.md, with a feed on this machine in the place of theirs. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 
 import { PERMISSIONS } from "../scripts/compile.ts";
-import { EXIT } from "../src/cli/exit.ts";
+import { EXIT } from "../src/cli/errors.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { command, moduleFlags, output, path } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
 
-const readme = await Deno.readTextFile(path("README.md"));
+const pages = await Promise.all(
+  ["README.md", "docs/command-line.md"].map((page) =>
+    Deno.readTextFile(path(page))
+  ),
+);
 
 /** Each line of the shell's blocks, without its comment. */
-const lines = [...readme.matchAll(/^```sh\n([^]*?)^```$/gm)]
-  .flatMap(([, block]) => block!.trim().split("\n"))
-  .map((line) => line.replace(/ {2,}#.*$/, ""));
+const lines = new Set(
+  pages.flatMap((page) => [...page.matchAll(/^```sh\n([^]*?)^```$/gm)])
+    .flatMap(([, block]) => block!.trim().split("\n"))
+    .map((line) => line.replace(/ {2,}#.*$/, "")),
+);
 
 /** What takes a registry or a release: .ci/run and scripts_test.ts see to these. */
 const ELSEWHERE = [
@@ -54,6 +65,8 @@ async function workplace() {
     "ca.pem": ca,
     "client.pem": client.cert,
     "client.key": client.key,
+    "feed.ndjson":
+      '{"time":"2024-05-06T07:08:09.010Z","type":"text","data":"hello"}\n',
     "bin/wstap": `#!/bin/sh\nexec ${words} "$@"\n`,
   };
   await Deno.mkdir(`${folder}/bin`);
@@ -76,10 +89,30 @@ const run = (program: string, args: string[], cwd: string) =>
     },
   });
 
+/** Runs a command that goes on until Ctrl-C, up to its first line. */
+async function untilInterrupted(line: string, cwd: string): Promise<void> {
+  await using child = new Deno.Command("sh", {
+    args: ["-c", `exec ${line}`],
+    cwd,
+    env: { PATH: `${cwd}/bin:${Deno.env.get("PATH")}` },
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assertMatch(
+    new TextDecoder().decode(value),
+    /^ws:\/\/127\.0\.0\.1:\d+\/\n$/,
+  );
+  child.kill("SIGINT");
+  assertEquals((await child.status).code, 130);
+  await reader.cancel();
+}
+
 for (const line of lines) {
   if (ELSEWHERE.some((pattern) => pattern.test(line))) continue;
   Deno.test({
-    name: `the README's command works: ${line}`,
+    name: `the documented command works: ${line}`,
     ignore: Deno.build.os === "windows", // it has no sh
     async fn() {
       assert(/\bwstap\b/.test(line), "nobody has said how to test this one");
@@ -99,6 +132,9 @@ for (const line of lines) {
           /^deno run (.*) jsr:\S+/,
           (_, flags) => command(flags.split(" ")).join(" "),
         );
+      if (line.startsWith("wstap replay ") && !line.endsWith("--help")) {
+        return await untilInterrupted(changed, place.folder);
+      }
       const { code, stderr } = await run("sh", ["-c", changed], place.folder);
       assertEquals(code, 0, stderr);
       assertEquals(proxy.lines.length > 0, viaProxy);

@@ -1,13 +1,23 @@
 import denoJson from "../../deno.json" with { type: "json" };
-import { tapSettings, whole } from "./args.ts";
-import { completions } from "./completions.ts";
-import { type Demo, startDemo } from "./demo.ts";
-import { EXIT, type ExitCode, usageError } from "./exit.ts";
-import { explain } from "./explain.ts";
-import { type Flags, parseFlags } from "./flags.ts";
-import { help } from "./help.ts";
-import { Output } from "./output.ts";
+import {
+  type Arguments,
+  checkCommand,
+  nearest,
+  parseArguments,
+} from "./arguments.ts";
+import { startDemo } from "./demo.ts";
+import { EXIT, type ExitCode, explain, usageError } from "./errors.ts";
+import { print } from "./io.ts";
 import { Notes } from "./notes.ts";
+import { COMMANDS, completions, help } from "./options.ts";
+import { ping } from "./ping.ts";
+import { replay } from "./replay.ts";
+import {
+  pingSettings,
+  replaySettings,
+  tapSettings,
+  whole,
+} from "./settings.ts";
 import { Stop } from "./stop.ts";
 import { tap } from "./tap.ts";
 
@@ -28,10 +38,10 @@ export async function main(
   let notes = new Notes(false);
   using stop = new Stop();
   try {
-    const flags = parseFlags(args);
-    notes = new Notes(flags.has("quiet"));
+    const parsed = parseArguments(args);
+    notes = new Notes(parsed.has("quiet"));
     stop.listen(() => notes.setLine(""));
-    return await run(flags, notes, stop, version);
+    return await run(parsed, notes, stop, version);
   } catch (error) {
     const { code, message } = explain(error);
     notes.setLine("");
@@ -41,47 +51,71 @@ export async function main(
 }
 
 async function run(
-  flags: Flags,
+  args: Arguments,
   notes: Notes,
   stop: Stop,
   version: string,
 ): Promise<ExitCode> {
-  const [first, ...rest] = flags.positionals;
-  if (flags.has("help")) return await print(help());
-  if (flags.has("version")) return await print(`wstap ${version}\n`);
-  if (first === "completions") return await print(completions(rest));
-  if (first === "demo") return await demo(flags, rest, notes, stop);
-  if (flags.has("listen") || flags.get("port") !== undefined) {
-    throw usageError("The options --listen and --port are for wstap demo");
+  const [first, ...rest] = args.positionals;
+  if (args.has("help")) return await show(help(first));
+  if (args.has("version")) return await show(`wstap ${version}\n`);
+  switch (first) {
+    case "completions":
+      return await show(completions(rest));
+    case "demo":
+      checkCommand(args, "demo");
+      return await demo(args, rest, notes, stop);
+    case "ping":
+      checkCommand(args, "ping");
+      checkUrl(rest, "wstap ping wss://example.com/feed");
+      return await ping(pingSettings(args, rest), notes, stop);
+    case "replay":
+      checkCommand(args, "replay");
+      return await replay(replaySettings(args, rest), notes, stop);
   }
-  if (first === undefined) {
+  const command = first === undefined || first.includes(":")
+    ? undefined
+    : nearest(first, COMMANDS);
+  if (command !== undefined) {
     throw usageError(
-      'A URL is missing, as in "wstap wss://example.com/feed": see wstap --help',
+      `Unknown command ${JSON.stringify(first)}: did you mean ${command}?`,
     );
   }
-  return await tap(tapSettings(flags, flags.positionals), notes, stop);
+  checkCommand(args, "tap");
+  checkUrl(args.positionals, "wstap wss://example.com/feed");
+  return await tap(tapSettings(args, args.positionals), notes, stop);
+}
+
+function checkUrl(urls: readonly string[], example: string): void {
+  if (urls.length > 0) return;
+  throw usageError(`A URL is missing, as in "${example}": see wstap --help`);
+}
+
+async function show(text: string): Promise<ExitCode> {
+  await print(text);
+  return EXIT.ended;
 }
 
 async function demo(
-  flags: Flags,
+  args: Arguments,
   rest: readonly string[],
   notes: Notes,
   stop: Stop,
 ): Promise<ExitCode> {
   if (rest.length > 0) throw usageError("wstap demo takes no URL");
-  const port = whole(flags, "port", 0, 65535) ?? 0;
-  if (!flags.has("listen") && flags.get("port") !== undefined) {
+  const port = whole(args, "port", 0, 65535) ?? 0;
+  if (!args.has("listen") && args.get("port") !== undefined) {
     throw usageError("The option --port needs --listen");
   }
-  await using feed = listen(port);
-  if (flags.has("listen")) {
+  await using feed = startDemo(port);
+  if (args.has("listen")) {
     await print(
       `${feed.url}/events\n${feed.url}/echo\n${feed.url}/refuse/404\n`,
     );
     await stop.aborted();
     return stop.code ?? EXIT.ended;
   }
-  const settings = tapSettings(flags, [`${feed.url}/events`]);
+  const settings = tapSettings(args, [`${feed.url}/events`]);
   notes.say(`tapping ${feed.url}/events, which this process feeds`);
   return await tap(
     {
@@ -91,23 +125,4 @@ async function demo(
     notes,
     stop,
   );
-}
-
-function listen(port: number): Demo {
-  try {
-    return startDemo(port);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) {
-      throw usageError(
-        `Cannot listen on port ${port}: ${(error as Error).message}`,
-      );
-    }
-    throw error;
-  }
-}
-
-async function print(text: string): Promise<ExitCode> {
-  using output = new Output(null);
-  await output.write(new TextEncoder().encode(text));
-  return EXIT.ended;
 }

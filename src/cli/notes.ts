@@ -1,12 +1,14 @@
+import { count, number, size, time } from "./text.ts";
+
 const ENCODER = new TextEncoder();
 const CLEAR_LINE = "\r\x1b[K";
 
-/** Everything that goes to standard error, so that a status line can stand below it. */
+/** Writes to standard error, with a status line below everything else if there is one. */
 export class Notes {
   readonly isTerminal: boolean;
   /** Whether colours are wanted there. */
   readonly colors: boolean;
-  /** Whether anything but errors is written. */
+  /** Whether nothing but errors is written. */
   readonly quiet: boolean;
   #line = "";
 
@@ -58,5 +60,78 @@ function columns(): number {
     return Deno.consoleSize().columns || 80;
   } catch {
     return 80;
+  }
+}
+
+/** Counts what a tap has received. */
+export class Totals {
+  messages = 0;
+  bytes = 0;
+  connections = 0;
+  dropped = 0;
+  readonly #start = performance.now();
+
+  /** Milliseconds since the start. */
+  get elapsed(): number {
+    return performance.now() - this.#start;
+  }
+
+  /** Counts messages that were written. */
+  add(messages: number, bytes: number): void {
+    this.messages += messages;
+    this.bytes += bytes;
+  }
+
+  /** The totals in one line. */
+  toString(): string {
+    const seconds = this.elapsed / 1000;
+    const rate = seconds > 0 ? this.messages / seconds : 0;
+    return [
+      count(this.messages, "message"),
+      size(this.bytes),
+      `in ${time(this.elapsed)}`,
+      `${number(rate)} messages/s`,
+      this.connections > 1 && count(this.connections, "connection"),
+      this.dropped > 0 && `${number(this.dropped)} dropped`,
+    ].filter((part) => part !== false).join(", ");
+  }
+}
+
+/** How often the line is written anew, in milliseconds. */
+const INTERVAL = 500;
+
+/** A line with the totals and the rate, rewritten in place until it is disposed. */
+export class StatusLine implements Disposable {
+  readonly #notes: Notes;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #last = { messages: 0, elapsed: 0 };
+
+  /**
+   * @param buffered How many messages wait to be written.
+   */
+  constructor(notes: Notes, totals: Totals, buffered: () => number) {
+    this.#notes = notes;
+    const show = () => this.#show(totals, buffered());
+    show();
+    this.#timer = setInterval(show, INTERVAL);
+  }
+
+  #show(totals: Totals, buffered: number): void {
+    const { messages, bytes, elapsed } = totals;
+    const seconds = (elapsed - this.#last.elapsed) / 1000;
+    const rate = seconds > 0 ? (messages - this.#last.messages) / seconds : 0;
+    this.#last = { messages, elapsed };
+    this.#notes.setLine([
+      `${number(messages)} messages`,
+      size(bytes),
+      `${number(Math.round(rate))}/s`,
+      `${number(buffered)} buffered`,
+      time(elapsed),
+    ].join("  "));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#notes.setLine("");
   }
 }

@@ -1,3 +1,9 @@
+import { usageError } from "./errors.ts";
+import { BEARER_VARIABLE, USER_VARIABLE } from "./secrets.ts";
+
+/** What the command line can be asked for besides texts: `tap` is a URL alone. */
+export type Command = "tap" | "demo" | "ping" | "replay";
+
 /** One option of the command line: the parser, the help and the completions read this. */
 export interface Option {
   readonly name: string;
@@ -10,90 +16,87 @@ export interface Option {
   readonly choices?: readonly string[];
   /** Whether its value names a file, for completions. */
   readonly file?: true;
+  /** The commands that it goes with; by default `tap` and `demo`. */
+  readonly for?: readonly Command[];
   /** Whether the help has it on the line of the option before it. */
   readonly joins?: true;
   readonly help: string;
 }
 
+/** The commands that connect. */
+const CLIENTS = ["tap", "demo", "ping"] as const;
+
 /** The options under the headings of the help. */
 export const GROUPS = {
-  "Look at the handshake (its response head goes to standard error)": [
+  "Show the handshake (the response head goes to standard error)": [
     {
       name: "include",
       short: "i",
-      help: "the head on standard output, before the messages",
+      help: "print the head on standard output before messages",
     },
     {
       name: "head",
       short: "I",
-      help: "the head on standard output, and end",
-    },
-    {
-      name: "quiet",
-      short: "q",
-      help: "no head, no status line: errors only",
-    },
-    {
-      name: "verbose",
-      short: "v",
-      help: "the request head too, secrets masked, and timings",
+      help: "print the head on standard output, and exit",
     },
   ],
-  "Receive (one message a line on standard output)": [
+  "Receive (each message is a line on standard output)": [
     {
       name: "count",
       short: "n",
       value: "N",
-      help: "end after N messages",
+      for: CLIENTS,
+      help: "exit after N messages, or N pings",
     },
     {
       name: "duration",
       value: "TIME",
-      help: "end after TIME",
+      for: CLIENTS,
+      help: "exit after TIME",
     },
     {
       name: "format",
       value: "FORMAT",
       choices: ["text", "json", "ndjson"],
-      help: "text, json or ndjson (objects: time, type, data)",
+      help: "text, json, or ndjson (objects: time, type, data)",
     },
     {
       name: "batch",
       value: "TIME",
-      help: "what came in each TIME as a JSON array (of strings)",
+      help: "write the messages of each TIME as a JSON array",
     },
     {
       name: "max",
       value: "N",
-      help: "at most N messages in an array",
+      help: "put at most N messages into an array",
     },
     {
       name: "timestamps",
       short: "t",
-      help: "time of arrival (ISO 8601) before each line",
+      help: "put the time of arrival (ISO 8601) before each line",
     },
     {
       name: "time-format",
       value: "FORMAT",
-      help: 'that time as in "HH:mm:ss.SSS", local',
+      help: 'format that time, as in "HH:mm:ss.SSS" (local)',
     },
     {
       name: "output",
       short: "o",
       value: "FILE",
       file: true,
-      help: "append to FILE instead",
+      help: "append to FILE; with ndjson it can be replayed",
     },
     {
       name: "binary",
-      help: "nothing between messages; send binary ones",
+      help: "put nothing between messages; send binary ones",
     },
     {
       name: "summary",
-      help: "totals on standard error at the end",
+      help: "print totals on standard error at the end",
     },
   ],
-  "Send (once connected, then standard input)": [
+  "Send (first these, then each line of standard input)": [
     {
       name: "send",
       short: "s",
@@ -106,7 +109,7 @@ export const GROUPS = {
       value: "FILE",
       file: true,
       repeat: true,
-      help: "send the whole FILE as a message; repeatable",
+      help: "send all of FILE as one message; repeatable",
     },
   ],
   "Connect": [
@@ -115,17 +118,20 @@ export const GROUPS = {
       short: "H",
       value: "LINE",
       repeat: true,
-      help: 'send a header "Name: value"; repeatable',
+      for: [...CLIENTS, "replay"],
+      help: 'send a header, as in "Name: value"; repeatable',
     },
     {
       name: "user",
       short: "u",
       value: "NAME[:PW]",
+      for: CLIENTS,
       help: "basic authentication; asks for a missing password",
     },
     {
       name: "bearer",
       value: "TOKEN",
+      for: CLIENTS,
       help: "bearer authentication",
     },
     {
@@ -133,24 +139,27 @@ export const GROUPS = {
       short: "p",
       value: "NAME",
       repeat: true,
+      for: CLIENTS,
       help: "offer a subprotocol; repeatable",
     },
     {
       name: "capture",
       value: "MODE",
       choices: ["preflight", "direct", "none"],
-      help: "where the head comes from: preflight, direct or none",
+      help: "source of the head: preflight, direct or none",
     },
     {
       name: "redirect",
       value: "HOW",
       choices: ["error", "follow"],
-      help: "what a redirect is: error or follow",
+      for: CLIENTS,
+      help: "what to do at a redirect: error or follow",
     },
     {
       name: "timeout",
       value: "TIME",
-      help: "how long the handshake may take (30s)",
+      for: CLIENTS,
+      help: "the longest time for the handshake (30s)",
     },
     {
       name: "compress",
@@ -164,12 +173,14 @@ export const GROUPS = {
     {
       name: "ping-timeout",
       value: "TIME",
-      help: "how long its pong may take (20s)",
+      for: CLIENTS,
+      help: "the longest wait for a pong (20s)",
     },
     {
       name: "idle-timeout",
       value: "TIME",
-      help: "end when nothing came for TIME",
+      for: CLIENTS,
+      help: "give the connection up after TIME without traffic",
     },
     {
       name: "max-buffer",
@@ -180,30 +191,34 @@ export const GROUPS = {
       name: "overflow",
       value: "HOW",
       choices: ["error", "drop-oldest"],
-      help: "past that: error or drop-oldest",
+      help: "what to do beyond that: error or drop-oldest",
     },
     {
       name: "ca-cert",
       value: "FILE",
       file: true,
       repeat: true,
-      help: "trust this authority (PEM) too; repeatable",
+      for: CLIENTS,
+      help: "trust this authority (PEM) as well; repeatable",
     },
     {
       name: "cert",
       value: "FILE",
       file: true,
-      help: "client certificate (PEM)",
+      for: CLIENTS,
+      help: "the client's certificate (PEM)",
     },
     {
       name: "key",
       value: "FILE",
       file: true,
-      help: "its key (PEM)",
+      for: CLIENTS,
+      help: "the private key of --cert (PEM)",
     },
     {
       name: "proxy",
       value: "URL",
+      for: CLIENTS,
       help: "go through an http:, https: or socks5: proxy",
     },
   ],
@@ -211,17 +226,17 @@ export const GROUPS = {
     {
       name: "reconnect",
       short: "r",
-      help: "when the connection ends or fails",
+      help: "connect again when the connection ends or fails",
     },
     {
       name: "min-delay",
       value: "TIME",
-      help: "the first wait before that (1s)",
+      help: "the first delay before that (1s)",
     },
     {
       name: "max-delay",
       value: "TIME",
-      help: "the longest wait, to which they grow (30s)",
+      help: "the longest delay; they grow up to it (30s)",
     },
     {
       name: "max-attempts",
@@ -229,26 +244,87 @@ export const GROUPS = {
       help: "give up after N failures in a row",
     },
   ],
+  "wstap ping": [
+    {
+      name: "interval",
+      value: "TIME",
+      for: ["ping"],
+      help: "send a ping every TIME (1s)",
+    },
+  ],
+  "wstap replay, wstap demo --listen": [
+    {
+      name: "listen",
+      for: ["demo"],
+      help: "keep the demo's feed running for other clients",
+    },
+    {
+      name: "port",
+      value: "N",
+      for: ["replay", "demo"],
+      help: "listen on port N instead of a free one",
+    },
+    {
+      name: "speed",
+      value: "N",
+      for: ["replay"],
+      help: "play N times as fast; max for no delays",
+    },
+    {
+      name: "loop",
+      for: ["replay"],
+      help: "start again at the end instead of closing",
+    },
+    {
+      name: "close-after",
+      value: "N[:CODE]",
+      for: ["replay"],
+      help: "close after N messages, with CODE (1000)",
+    },
+    {
+      name: "drop-after",
+      value: "N",
+      for: ["replay"],
+      help: "cut the connection after N messages",
+    },
+    {
+      name: "stall-after",
+      value: "N",
+      for: ["replay"],
+      help: "send and answer nothing after N messages",
+    },
+    {
+      name: "refuse",
+      value: "STATUS[:N]",
+      for: ["replay"],
+      help: "refuse all handshakes, or the first N",
+    },
+  ],
   "Other": [
+    {
+      name: "quiet",
+      short: "q",
+      for: [...CLIENTS, "replay"],
+      help: "show errors only: no head, no status line",
+    },
+    {
+      name: "verbose",
+      short: "v",
+      for: CLIENTS,
+      help: "show the request too, secrets masked, and timings",
+    },
     {
       name: "help",
       short: "h",
-      help: "this text, or the version",
+      for: [...CLIENTS, "replay"],
+      help: "print this text, or the version",
     },
     {
       name: "version",
       short: "V",
       joins: true,
-      help: "the version",
-    },
-    {
-      name: "listen",
-      help: "wstap demo: keep the feed up",
-    },
-    {
-      name: "port",
-      value: "N",
-      help: "wstap demo --listen: on port N",
+      for: [...CLIENTS, "replay"],
+      help: "print the version",
     },
   ],
 } as const satisfies Record<string, readonly Option[]>;
@@ -264,8 +340,207 @@ export type ValueName = Extract<Known, { value: string }>["name"];
 export const OPTIONS: readonly (Option & { name: SwitchName | ValueName })[] =
   Object.values(GROUPS).flat();
 
+/** Whether an option goes with a command. */
+export function isFor(option: Option, command: Command): boolean {
+  return (option.for ?? ["tap", "demo"]).includes(command);
+}
+
 /** What can stand in the place of the URL. */
-export const COMMANDS = ["demo", "completions"] as const;
+export const COMMANDS = ["ping", "replay", "demo", "completions"] as const;
 
 /** The shells that `completions` knows. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
+
+const USAGE = `\
+wstap: show what answers a WebSocket handshake, and receive what the feed sends
+
+Usage: wstap [OPTION...] URL [FALLBACK-URL...]
+       wstap ping [OPTION...] URL       measure round trips
+       wstap replay [OPTION...] FILE    serve a feed recorded with -o FILE
+       wstap demo [OPTION...]           receive a small feed of this machine
+       wstap demo --listen [--port N]   keep that feed running for others
+       wstap completions bash|zsh|fish  print completions for a shell
+`;
+
+const NOTES = `\
+Formats: json is indented on a terminal, and makes arrays of values, not of
+  strings; ndjson has binary messages in base64.
+Capture: preflight asks first over a connection of its own; direct is one
+  connection, and slows down a feed that is too fast; none asks nothing.
+Secrets: to keep one off the command line, give @FILE as the value of -H, -u,
+  --bearer or --proxy, or set ${USER_VARIABLE} or ${BEARER_VARIABLE}.
+Input: standard input is sent unless it is a terminal. When it ends, receiving
+  goes on. Times: "250ms", "10s", "1m 30s". Sizes: "65536", "64M".
+Exit status: 0 the feed, a limit or the reader of the pipe ended it; 1 lost,
+  buffer overflow or no pong; 2 wrong usage; 3 refused; 4 cannot connect;
+  5 cannot write; 6 permission missing; 70 bug; 130 interrupted; 143 terminated.
+Examples:
+  wstap -I wss://example.com/feed                     only the response head
+  wstap --batch 3s --max 500 wss://example.com/feed   JSON arrays, for a pipe
+  wstap -r -q --format ndjson -o log.ndjson wss://example.com/feed
+  wstap replay --speed 10 log.ndjson                  the same feed, served here
+  wstap -n 1 -s '{"subscribe":"trades"}' wss://example.com/feed | jq .
+More on a command: wstap ping --help, wstap replay --help.`;
+
+/** What the help of a single command begins with. */
+const COMMAND_USAGE = {
+  ping: `\
+wstap ping: measure round trips to a WebSocket server
+
+Usage: wstap ping [OPTION...] URL [FALLBACK-URL...]
+
+Prints a line for each pong, and at the end how many were lost, and the
+shortest, the median and the longest round trip. It goes on until Ctrl-C, unless
+-n or --duration ends it. The exit status is 1 if a pong is missing.
+`,
+  replay: `\
+wstap replay: serve a recorded feed on 127.0.0.1
+
+Usage: wstap replay [OPTION...] FILE
+
+FILE is what wstap --format ndjson -o FILE has written. Prints the URL of the
+feed. Each client gets the whole feed with its timing, and its connection ends
+as the recorded one did. It goes on until Ctrl-C.
+`,
+};
+
+/** The text of `--help`, of everything or of a single command. */
+export function help(command?: string): string {
+  if (command === "ping" || command === "replay") {
+    const options = OPTIONS.filter((option) => isFor(option, command));
+    return `${COMMAND_USAGE[command]}\n${helpLines(options).join("")}`;
+  }
+  const groups = Object.entries(GROUPS).map(([heading, options]) =>
+    `${heading}:\n${helpLines(options).join("")}`
+  );
+  return `${USAGE}\n${groups.join("")}${NOTES}\n`;
+}
+
+function helpLines(options: readonly Option[]): string[] {
+  const lines: { flags: string; help: string }[] = [];
+  for (const { name, short, value, help, joins } of options) {
+    const flag = `--${name}${value === undefined ? "" : ` ${value}`}`;
+    const before = lines.at(-1);
+    if (joins && before !== undefined) before.flags += `, ${flag}`;
+    else {
+      const letter = short === undefined ? "    " : `-${short}, `;
+      lines.push({ flags: letter + flag, help });
+    }
+  }
+  return lines.map(({ flags, help }) => `  ${flags.padEnd(26)} ${help}\n`);
+}
+
+/** The completions for a shell, as a script that it reads. */
+export function completions(args: readonly string[]): string {
+  const [shell, ...rest] = args;
+  const write = shell !== undefined && rest.length === 0 &&
+    Object.hasOwn(WRITERS, shell) && WRITERS[shell as keyof typeof WRITERS];
+  if (write) return write();
+  throw usageError(`Expected wstap completions ${SHELLS.join("|")}`);
+}
+
+const WRITERS = { bash, zsh, fish };
+
+function bash(): string {
+  const cases = (options: readonly Option[], reply: string) =>
+    options.length === 0
+      ? ""
+      : `    ${options.flatMap(flags).join("|")}) ${reply};;\n`;
+  const chosen = OPTIONS.filter((option) => option.choices !== undefined);
+  const files = OPTIONS.filter((option) => option.file);
+  const others = OPTIONS.filter((option) =>
+    option.value !== undefined && !option.file && option.choices === undefined
+  );
+  return `\
+# Completions of wstap for bash: source <(wstap completions bash)
+_wstap() {
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  case $previous in
+${
+    chosen.map((option) => cases([option], `${words(option.choices!)}; return`))
+      .join("")
+  }${cases(files, `${FILES}; return`)}${
+    cases(others, "return")
+  }    completions) ${words(SHELLS)}; return;;
+  esac
+  case $current in
+    -*) ${words(OPTIONS.flatMap(flags))};;
+    *) if [[ $COMP_CWORD -eq 1 ]]; then ${words(COMMANDS)}
+       elif [[ \${COMP_WORDS[1]} == replay ]]; then ${FILES}; fi;;
+  esac
+}
+complete -o filenames -F _wstap wstap
+`;
+}
+
+const FILES = 'COMPREPLY=($(compgen -f -- "$current"))';
+
+function words(list: readonly string[]): string {
+  return `COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$current"))`;
+}
+
+function zsh(): string {
+  const specs = OPTIONS.map((option) => {
+    const { short, name, value, repeat, choices, file } = option;
+    const help = option.help.trim().replace(/[[\]:]/g, "\\$&");
+    const action = choices !== undefined
+      ? `(${choices.join(" ")})`
+      : file
+      ? "_files"
+      : "";
+    const argument = value === undefined
+      ? ""
+      : `:${value.replace(/[[\]:]/g, "\\$&")}:${action}`;
+    const rest = `[${help}]${argument}`;
+    if (repeat) {
+      return flags(option).map((flag) =>
+        `'*${flag}${rest.replace(/'/g, "'\\''")}'`
+      )
+        .join(" \\\n    ");
+    }
+    const both = short === undefined ? `--${name}` : `'{-${short},--${name}}'`;
+    const exclusive = short === undefined ? "" : `(-${short} --${name})`;
+    return `'${exclusive}${both}${rest.replace(/'/g, "'\\''")}'`;
+  });
+  return `\
+#compdef wstap
+# Completions of wstap for zsh: source <(wstap completions zsh)
+_wstap() {
+  _arguments -s \\
+    ${specs.join(" \\\n    ")} \\
+    '1:URL or command:(${COMMANDS.join(" ")})' \\
+    '*:argument:_alternative "files:file:_files" "shells:shell:(${
+    SHELLS.join(" ")
+  })"'
+}
+compdef _wstap wstap
+`;
+}
+
+function fish(): string {
+  const lines = OPTIONS.map(({ short, name, value, choices, file, help }) =>
+    [
+      "complete -c wstap",
+      short === undefined ? "" : `-s ${short}`,
+      `-l ${name}`,
+      value === undefined ? "" : file ? "-r -F" : "-x",
+      choices === undefined ? "" : `-a '${choices.join(" ")}'`,
+      `-d '${help.trim().replace(/['\\]/g, "\\$&")}'`,
+    ].filter((part) => part !== "").join(" ")
+  );
+  return `\
+# Completions of wstap for fish: wstap completions fish | source
+complete -c wstap -f
+complete -c wstap -n __fish_use_subcommand -a '${COMMANDS.join(" ")}'
+complete -c wstap -n '__fish_seen_subcommand_from completions' -a '${
+    SHELLS.join(" ")
+  }'
+complete -c wstap -n '__fish_seen_subcommand_from replay' -F
+${lines.join("\n")}
+`;
+}
+
+function flags({ short, name }: Option): string[] {
+  return short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
+}

@@ -1,24 +1,24 @@
 import { after } from "../duration.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
+import { EXIT, type ExitCode } from "./errors.ts";
 
 /**
- * What ends a tap from outside: the first SIGINT or SIGTERM asks it to end well,
- * the second ends the process at once.
+ * Ends a command when a signal arrives or its time is up. The first SIGINT or
+ * SIGTERM asks it to end well, a second one ends the process at once.
  */
 export class Stop implements Disposable {
-  /** The code to end with, `null` as long as nothing asked. */
+  /** The exit code; `null` as long as nothing asks for an end. */
   code: ExitCode | null = null;
   readonly #controller = new AbortController();
   #signalled = false;
   #cancelTimer = () => {};
   readonly #listeners: [Deno.Signal, () => void][] = [];
 
-  /** Aborts when the tap is to end. */
+  /** Aborts when the command is to end. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Listens for the signals that the system has. */
+  /** Starts to listen for signals. */
   listen(beforeExit: () => void): void {
     // Windows knows no SIGTERM; a closed console or `taskkill` ends it there.
     const codes: [Deno.Signal, ExitCode][] = Deno.build.os === "windows"
@@ -38,19 +38,19 @@ export class Stop implements Disposable {
     }
   }
 
-  /** Asks the tap to end well, with a code. */
+  /** Asks the command to end well, with an exit code. */
   request(code: ExitCode): void {
     this.code ??= code;
     this.#controller.abort();
   }
 
-  /** Asks the tap to end after so many milliseconds, however many. */
+  /** Asks the command to end after a number of milliseconds, which may be `Infinity`. */
   requestAfter(milliseconds: number, code: ExitCode): void {
     if (milliseconds === Infinity) return;
     this.#cancelTimer = after(milliseconds, () => this.request(code));
   }
 
-  /** Resolves when the tap is to end. */
+  /** Resolves when the command is to end. */
   aborted(): Promise<void> {
     if (this.signal.aborted) return Promise.resolve();
     return new Promise((resolve) =>

@@ -5,22 +5,17 @@ import {
   HandshakeError,
   type HandshakeResponse,
 } from "../../mod.ts";
-import type { TapSettings } from "./args.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
-import { createRender } from "./format.ts";
-import { bodyStart, responseHead } from "./head.ts";
-import type { Notes } from "./notes.ts";
-import { Output, OutputClosed } from "./output.ts";
-import { arrivals } from "./receive.ts";
-import { Sender } from "./send.ts";
-import { type Connection, sessions } from "./sessions.ts";
-import { StatusLine } from "./status.ts";
+import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
+import { EXIT, type ExitCode, OutputClosed } from "./errors.ts";
+import { lines, Output, standardInput } from "./io.ts";
+import { type Notes, StatusLine, Totals } from "./notes.ts";
+import { closeLine, openLine, stopLine } from "./recording.ts";
+import { bodyStart, createRender, responseHead } from "./render.ts";
+import type { TapSettings } from "./settings.ts";
 import type { Stop } from "./stop.ts";
-import { Totals } from "./totals.ts";
-import { Trace } from "./trace.ts";
-import { visible } from "./visible.ts";
+import { decodeText } from "./text.ts";
 
-/** Connects, and writes what comes until the feed, a limit or a signal ends it. */
+/** Writes the messages of a feed until the feed, a limit or a signal ends it. */
 export async function tap(
   settings: TapSettings,
   notes: Notes,
@@ -51,6 +46,8 @@ class Run {
   readonly #notes: Notes;
   readonly #stop: Stop;
   readonly #output: Output;
+  /** Whether the output can be replayed. */
+  readonly #isRecording: boolean;
   #connection: Connection | null = null;
   /** How many messages may still come. */
   #left: number;
@@ -63,6 +60,8 @@ class Run {
   ) {
     this.#settings = settings;
     this.#left = settings.count;
+    this.#isRecording = settings.output !== null &&
+      settings.format === "ndjson" && settings.batch === null;
     this.#notes = notes;
     this.#stop = stop;
     this.#output = output;
@@ -99,11 +98,22 @@ class Run {
         trace?.answered();
         await this.#showHead(response);
         if (head === "only") return;
+        await this.#record(openLine(response, connection.protocol));
         void sender.attach(connection);
-        const done = await this.#receive(connection);
+        const error = await this.#receive(connection);
         this.totals.dropped += connection.dropped;
-        if (done || this.#stop.signal.aborted) return;
-        this.#showEnd(await connection.closed);
+        if (this.#left === 0 || this.#stop.signal.aborted) {
+          return await this.#record(stopLine());
+        }
+        if (error instanceof BufferOverflowError) {
+          await this.#record(stopLine());
+        } else {
+          const info = await connection.closed;
+          await this.#record(closeLine(info));
+          this.#showEnd(info);
+        }
+        // Another connection answers it, if there is to be one.
+        if (error !== null && this.#settings.reconnect === null) throw error;
         this.#connection = null;
       }
     } catch (error) {
@@ -115,8 +125,14 @@ class Run {
     }
   }
 
-  /** Writes what comes; true once nothing more is wanted. */
-  async #receive(connection: Connection): Promise<boolean> {
+  /**
+   * Writes what comes, until the connection ends or nothing more is wanted.
+   *
+   * @returns The error with which the connection ended, if it was one.
+   */
+  async #receive(
+    connection: Connection,
+  ): Promise<ConnectionClosedError | BufferOverflowError | null> {
     const { isTerminal, colors } = this.#output;
     const render = createRender(this.#settings, { isTerminal, colors });
     const batches = arrivals(connection, this.#settings, () => this.#left);
@@ -136,13 +152,19 @@ class Run {
       await written;
     } catch (error) {
       await written;
-      // Another connection answers this, if there is to be one.
-      const answered = this.#settings.reconnect !== null &&
-        (error instanceof ConnectionClosedError ||
-          error instanceof BufferOverflowError);
-      if (!answered) throw error;
+      if (
+        error instanceof ConnectionClosedError ||
+        error instanceof BufferOverflowError
+      ) return error;
+      throw error;
     }
-    return this.#left === 0;
+    return null;
+  }
+
+  /** Writes a line that is no message, if the output is a recording. */
+  async #record(line: string): Promise<void> {
+    if (!this.#isRecording) return;
+    await this.#output.write(new TextEncoder().encode(line));
   }
 
   async #showHead(response: HandshakeResponse): Promise<void> {
@@ -154,9 +176,11 @@ class Run {
       const { colors } = this.#notes;
       this.#notes.write(responseHead(response, { safe: true, colors }));
     } else {
-      const { isTerminal: safe, colors } = this.#output;
+      // A recording has no place for it.
+      const output = this.#isRecording ? new Output(null) : this.#output;
+      const { isTerminal: safe, colors } = output;
       const text = responseHead(response, { safe, colors });
-      await this.#output.write(new TextEncoder().encode(text));
+      await output.write(new TextEncoder().encode(text));
     }
   }
 
@@ -168,13 +192,128 @@ class Run {
   }
 
   /** Tells of an end that is more than a plain close. */
-  #showEnd({ code, reason, clean }: CloseInfo): void {
+  #showEnd(info: CloseInfo): void {
+    const { code, reason, clean } = info;
     if (!clean || ((code === 1000 || code === 1005) && reason === "")) return;
-    const why = reason === "" ? "" : ` "${visible(reason)}"`;
-    this.#say(`the server closed with ${code}${why}`);
+    this.#notes.say(describeClose(info));
+  }
+}
+
+/**
+ * While messages keep coming, those of so many seconds are taken together; the
+ * first one after a silence is taken at once.
+ */
+const WINDOW = 0.002;
+
+/**
+ * The messages of a connection as they are to be written: those of one window,
+ * or those that came together.
+ *
+ * @param left How many messages may come.
+ * @throws {ConnectionClosedError} If the connection was lost.
+ */
+async function* arrivals(
+  connection: Connection,
+  { batch, max }: Pick<TapSettings, "batch" | "max">,
+  left: () => number,
+): AsyncGenerator<(string | Uint8Array)[]> {
+  if (batch !== null) {
+    while (true) {
+      const messages = await collect(
+        connection,
+        batch / 1000,
+        Math.min(max, left()),
+      );
+      if (messages === null) break;
+      if (messages.length > 0) yield messages;
+    }
+  } else {
+    for (let first; (first = await connection.recv()) !== null;) {
+      yield [first];
+      for (let more; (more = await collect(connection, WINDOW, left()));) {
+        if (more.length === 0) break;
+        yield more;
+      }
+    }
+    return;
+  }
+  await connection.recv(); // says whether it was closed or lost
+}
+
+/** One window, `null` when the connection is over. */
+async function collect(
+  connection: Connection,
+  seconds: number,
+  max: number,
+): Promise<(string | Uint8Array)[] | null> {
+  try {
+    return await connection.recvBatch(seconds, { max });
+  } catch (error) {
+    if (error instanceof ConnectionClosedError) return null;
+    throw error;
+  }
+}
+
+/**
+ * Sends what the options name on every connection, and the lines of standard
+ * input, one message each, on whichever connection is open.
+ */
+class Sender {
+  readonly #settings: Pick<TapSettings, "send" | "binary">;
+  readonly #notes: Notes;
+  #connection: Connection | null = null;
+  #next = Promise.withResolvers<void>();
+  #reading = false;
+
+  constructor(settings: Pick<TapSettings, "send" | "binary">, notes: Notes) {
+    this.#settings = settings;
+    this.#notes = notes;
   }
 
-  #say(text: string): void {
-    this.#notes.say(text);
+  /** Sends on a connection that has just opened. */
+  async attach(connection: Connection): Promise<void> {
+    try {
+      for (const message of this.#settings.send) await connection.send(message);
+    } catch {
+      return; // it has ended: who receives learns why
+    }
+    this.#connection = connection;
+    this.#next.resolve();
+    if (!this.#reading) {
+      this.#reading = true;
+      await this.#forwardInput();
+    }
+  }
+
+  async #forwardInput(): Promise<void> {
+    for await (const found of lines(standardInput())) {
+      for (const line of found) await this.#forward(line);
+    }
+  }
+
+  async #forward(line: Uint8Array): Promise<void> {
+    const message = this.#settings.binary ? line.slice() : decodeText(line);
+    if (message !== null) await this.#send(message);
+    else {
+      this.#notes.error(
+        "Cannot send a line that is not UTF-8: --binary sends any bytes",
+      );
+    }
+  }
+
+  async #send(message: string | Uint8Array): Promise<void> {
+    while (true) {
+      while (this.#connection === null) await this.#next.promise;
+      const connection: Connection = this.#connection;
+      try {
+        return await connection.send(message);
+      } catch {
+        // It has ended: the message waits for the next one.
+        if (this.#connection === connection) {
+          this.#connection = null;
+          this.#next = Promise.withResolvers();
+        }
+      }
+    }
   }
 }

@@ -443,7 +443,7 @@ function parseClose(payload: Uint8Array): [code: number, reason: string] {
 }
 
 /** Whether a close code may be sent (RFC 6455 section 7.4, and the registry it founded). */
-function isCloseCode(code: number): boolean {
+export function isCloseCode(code: number): boolean {
   return code >= 3000 && code <= 4999 ||
     code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 &&
       code !== 1006;

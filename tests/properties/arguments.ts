@@ -6,14 +6,14 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { tapSettings } from "../../src/cli/args.ts";
-import { CliError } from "../../src/cli/exit.ts";
-import { parseFlags } from "../../src/cli/flags.ts";
+import { parseArguments } from "../../src/cli/arguments.ts";
+import { CliError } from "../../src/cli/errors.ts";
 import {
   OPTIONS,
   type SwitchName,
   type ValueName,
 } from "../../src/cli/options.ts";
+import { tapSettings } from "../../src/cli/settings.ts";
 import { property } from "./property.ts";
 
 /** One option as it is meant, and as it is written. */
@@ -60,7 +60,7 @@ const positional = fc.string({ unit: "grapheme", minLength: 1 })
 
 export const commandLines = [
   property(
-    "parseFlags() gives what was meant, however it is spelled",
+    "parseArguments() gives what was meant, however it is spelled",
     300,
     fc.record({
       options: fc.uniqueArray(given, { selector: ({ name }) => name }),
@@ -75,7 +75,7 @@ export const commandLines = [
     ({ options, repeated, positionals, dashes }) => {
       const all = [...options, ...repeated];
       const words = all.flatMap(({ words }) => words);
-      const flags = parseFlags(
+      const flags = parseArguments(
         dashes ? [...words, "--", ...positionals] : [...positionals, ...words],
       );
       assertEquals(flags.positionals, positionals);
@@ -119,7 +119,7 @@ export const commandLines = [
     (groups) => {
       let settings;
       try {
-        const flags = parseFlags(groups.flat());
+        const flags = parseArguments(groups.flat());
         if (flags.get("user") !== undefined) return;
         settings = tapSettings(flags, flags.positionals);
       } catch (error) {

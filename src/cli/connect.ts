@@ -1,0 +1,104 @@
+import {
+  type CloseInfo,
+  connections,
+  type HandshakeRequest,
+  type HandshakeResponse,
+  type WebSocketConnection,
+} from "../../mod.ts";
+import type { TapSettings } from "./settings.ts";
+import type { Notes } from "./notes.ts";
+import { shownTarget, shownUrl, visible } from "./text.ts";
+
+/** A connection of the command line: binary messages are bytes. */
+export type Connection = WebSocketConnection<string | Uint8Array>;
+
+/**
+ * Connects; if `reconnect` is set, connects again whenever a connection ends. The
+ * URLs after the first are fallbacks in either case.
+ */
+export function sessions(
+  { urls, connect, reconnect }: Pick<
+    TapSettings,
+    "urls" | "connect" | "reconnect"
+  >,
+  notes: Notes,
+  trace: Trace | null,
+  signal: AbortSignal,
+): AsyncGenerator<[Connection, HandshakeResponse], void> {
+  return connections([...urls], {
+    ...connect,
+    ...reconnect ?? { retryIf: () => false },
+    signal,
+    ...(trace && { onRequest: (request) => trace.request(request) }),
+    onRetry: ({ error, delayMs }) => {
+      trace?.answered();
+      const wait = (delayMs / 1000).toFixed(delayMs < 10_000 ? 1 : 0);
+      notes.error(`${error.message}; connecting again in ${wait} s`);
+    },
+  });
+}
+
+/** Describes how a connection ended. */
+export function describeClose({ code, reason, clean }: CloseInfo): string {
+  const why = reason === "" ? "" : ` "${visible(reason)}"`;
+  return clean
+    ? `the server closed with ${code}${why}`
+    : `the connection was lost${why}`;
+}
+
+const NAMES = { preflight: "pre-flight", direct: "direct", socket: "socket" };
+
+/** Shows each handshake request, and how long its answer took. */
+export class Trace {
+  readonly #notes: Notes;
+  /** When each request was sent, in milliseconds of `performance.now()`. */
+  #sent: { source: HandshakeRequest["source"]; at: number }[] = [];
+
+  constructor(notes: Notes) {
+    this.#notes = notes;
+  }
+
+  /** Shows a request that is about to be sent. */
+  request(request: HandshakeRequest): void {
+    const name = NAMES[request.source];
+    this.#notes.say(`asking ${shownUrl(request.url)} (${name})`);
+    this.#notes.write(requestHead(request));
+    this.#sent.push({ source: request.source, at: performance.now() });
+  }
+
+  /** Shows the timings of the requests so far. Called when the last one has been answered. */
+  answered(): void {
+    const now = performance.now();
+    const [first] = this.#sent;
+    if (first === undefined) return;
+    const parts = this.#sent.map(({ source, at }, index) => {
+      const end = this.#sent[index + 1]?.at ?? now;
+      return `${NAMES[source]} ${(end - at).toFixed(1)} ms`;
+    });
+    const total = (now - first.at).toFixed(1);
+    this.#notes.say(`${parts.join(", ")}, ${total} ms in all`);
+    this.#sent = [];
+  }
+}
+
+/** Header fields whose values are shown. The others may hold secrets. */
+const PUBLIC =
+  /^(accept(-.*)?|cache-control|connection|host|origin|pragma|sec-websocket-.*|upgrade|user-agent)$/i;
+
+/** Formats the head of a request as `curl -v` does, with secrets masked. */
+export function requestHead({ url, headers }: HandshakeRequest): string {
+  const lines = [
+    `GET ${shownTarget(new URL(url))} HTTP/1.1`,
+    ...[...headers].map(([name, value]) =>
+      `${name}: ${PUBLIC.test(name) ? value : masked(value)}`
+    ),
+    "",
+  ];
+  return lines.map((line) => `> ${visible(line)}`.trimEnd() + "\n").join("");
+}
+
+/** Masks all but the scheme, as in `Bearer ***`. */
+function masked(value: string): string {
+  const scheme = /^(Basic|Bearer|Digest|Negotiate)\s/i.exec(value)?.[1];
+  return scheme === undefined ? "***" : `${scheme} ***`;
+}

@@ -1,0 +1,559 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { connectWebSocket, type WebSocketConnection } from "../mod.ts";
+import { PATIENCE, run, start } from "./fixtures/cli.ts";
+import { path } from "./fixtures/command.ts";
+import { accept, serve } from "./fixtures/serve.ts";
+import { delay, eventually, within } from "./fixtures/wait.ts";
+
+const LOCAL = "--allow-net=127.0.0.1";
+const windows = Deno.build.os === "windows";
+
+type Message = string | Uint8Array<ArrayBuffer>;
+
+const DATE = Date.parse("2024-05-06T07:08:09.010Z");
+
+/** A line of a recording, so many milliseconds after its start. */
+function line(at: number, type: string, fields: Record<string, unknown> = {}) {
+  return JSON.stringify({
+    time: new Date(DATE + at).toISOString(),
+    type,
+    ...fields,
+  });
+}
+
+const text = (at: number, data: string) => line(at, "text", { data });
+
+const open = (at: number, fields: Record<string, unknown> = {}) =>
+  line(at, "open", {
+    version: 1,
+    url: "wss://feed.example/",
+    status: 101,
+    protocol: "",
+    headers: ["upgrade"],
+    ...fields,
+  });
+
+const close = (at: number, code: number, reason = "", clean = true) =>
+  line(at, "close", { code, reason, clean });
+
+/** A folder with a recording of these lines. */
+async function recorded(...lines: string[]) {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/feed.ndjson`;
+  await Deno.writeTextFile(path, lines.map((line) => line + "\n").join(""));
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** Starts a replay, with the permissions that the README names. */
+async function startReplay(path: string, ...args: string[]) {
+  const running = start(["replay", ...args, path], {
+    permissions: [LOCAL, `--allow-read=${path}`],
+  });
+  await running.sees("stdout", /^ws:\/\/127\.0\.0\.1:\d+\/\n$/);
+  return {
+    running,
+    url: running.stdout.trim(),
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+function connect(url: string, protocols: string[] = []) {
+  return connectWebSocket(url, {
+    capture: "direct",
+    binary: "bytes",
+    closeTimeout: "100ms",
+    protocols,
+  });
+}
+
+/** Everything that a connection brings, and how it ends. */
+async function receive(
+  connection: WebSocketConnection<string | Uint8Array>,
+) {
+  const messages: (string | Uint8Array)[] = [];
+  try {
+    for await (const message of connection) messages.push(message);
+  } catch {
+    // `closed` says how.
+  }
+  return { messages, ...await connection.closed };
+}
+
+/** What a client of a replay gets. */
+async function replayed(path: string, ...args: string[]) {
+  await using replay = await startReplay(path, ...args);
+  const [connection] = await connect(replay.url);
+  return await within(receive(connection), PATIENCE, "the end of the feed");
+}
+
+interface RecordedLine {
+  time: string;
+  type: string;
+  data?: string;
+  [field: string]: unknown;
+}
+
+/** Records a feed with the command line. */
+async function record(
+  url: string,
+  ...args: string[]
+): Promise<RecordedLine[]> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/feed.ndjson`;
+    const { code, stderr } = await run(
+      ["-q", "--format", "ndjson", "-o", path, ...args, url],
+      { permissions: [LOCAL, `--allow-write=${path}`] },
+    );
+    assert(code === 0 || code === 1, stderr);
+    return parse(await Deno.readTextFile(path));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function parse(text: string): RecordedLine[] {
+  return text.trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
+/** The messages of a recording, with the milliseconds since it began. */
+function messagesOf(lines: RecordedLine[]) {
+  const start = Date.parse(lines[0]!.time);
+  return lines.filter(({ data }) => data !== undefined)
+    .map(({ time, type, data }) => ({
+      at: Date.parse(time) - start,
+      type,
+      data,
+    }));
+}
+
+Deno.test("a feed that is recorded, replayed and recorded again is the same feed", async () => {
+  const GAP = 400;
+  const messages: Message[] = [
+    "text",
+    new Uint8Array([0, 255, 10]),
+    "",
+    new Uint8Array(),
+    "two\nlines é \u{1f600}",
+  ];
+  await using server = serve((request) =>
+    accept(request, async (socket) => {
+      for (const message of messages) {
+        if (message === "" || message === messages.at(-1)) await delay(GAP);
+        if (socket.readyState !== WebSocket.OPEN) return; // a pre-flight's
+        socket.send(message);
+      }
+      socket.close(4001, "that is all");
+    }, { headers: { "X-Session": "secret" } })
+  );
+  const first = await record(
+    server.url.replace("://", "://me:secret@") + "/events?token=secret",
+    ...["--capture", "direct"],
+  );
+  assert(!JSON.stringify(first).includes("secret"));
+  const [header, ...rest] = first;
+  assertEquals(header?.type, "open");
+  assertEquals(header?.url, `${server.url}/events?token=***`);
+  assertEquals(header?.status, 101);
+  assert((header?.headers as string[]).includes("x-session"));
+  assertEquals(rest.map(({ type, data }) => [type, data]), [
+    ["text", "text"],
+    ["binary", "AP8K"],
+    ["text", ""],
+    ["binary", ""],
+    ["text", messages.at(-1)],
+    ["close", undefined],
+  ]);
+  assertEquals(
+    [rest.at(-1)?.code, rest.at(-1)?.reason, rest.at(-1)?.clean],
+    [4001, "that is all", true],
+  );
+
+  await using file = await recorded(...first.map((it) => JSON.stringify(it)));
+  await using replay = await startReplay(file.path);
+  const again = await record(replay.url);
+  const strip = (lines: RecordedLine[]) =>
+    lines.slice(1).map(({ time: _, ...line }) => line);
+  assertEquals(strip(again), strip(first));
+  const [before, after] = [first, again].map(messagesOf);
+  for (const [i, { at }] of before!.entries()) {
+    const difference = after![i]!.at - at;
+    assert(difference > -GAP / 2 && difference < 5000, `${i}: ${difference}`);
+  }
+});
+
+Deno.test("each client gets the whole feed from its start", async () => {
+  await using file = await recorded(open(0), text(5, "a"), text(10, "b"));
+  await using replay = await startReplay(file.path);
+  for (let i = 0; i < 2; i++) {
+    const [connection, response] = await connect(replay.url + "any/path?x=y");
+    assertEquals(response.status, 101);
+    assertEquals((await receive(connection)).messages, ["a", "b"]);
+  }
+});
+
+Deno.test("a recording without the lines about connections is closed with 1000", async () => {
+  await using file = await recorded(
+    text(0, "a"),
+    line(5, "binary", { data: "/wA=" }),
+  );
+  assertEquals(await replayed(file.path), {
+    messages: ["a", new Uint8Array([255, 0])],
+    code: 1000,
+    reason: "",
+    clean: true,
+  });
+});
+
+const endings: [name: string, line: string, code: number, reason: string][] = [
+  ["a close", close(1, 4000, "é"), 4000, "é"],
+  ["a close with 1001", close(1, 1001, "restart"), 1001, "restart"],
+  ["a close without a code", close(1, 1005), 1005, ""],
+  ["a stop by wstap", line(1, "stop"), 1000, ""],
+  ["a loss", close(1, 1006, "", false), 1006, ""],
+];
+for (const [name, last, code, reason] of endings) {
+  Deno.test(`the replay of ${name} ends like it`, async () => {
+    await using file = await recorded(open(0), text(0, "a"), last);
+    assertEquals(await replayed(file.path), {
+      messages: ["a"],
+      code,
+      reason,
+      clean: code !== 1006,
+    });
+  });
+}
+
+Deno.test("several connections in one file are one feed, without the time between them", async () => {
+  const DAY = 24 * 3600 * 1000;
+  await using file = await recorded(
+    ...[open(0), text(1, "a"), close(2, 1006, "", false)],
+    // An earlier time: the clock was set.
+    ...[open(-DAY), text(1 - DAY, "b"), text(-9 * DAY, "c")],
+    ...[open(DAY), text(DAY, "d"), close(DAY + 1, 4002)],
+  );
+  const { messages, code } = await replayed(file.path);
+  assertEquals([messages, code], [["a", "b", "c", "d"], 4002]);
+});
+
+Deno.test("--speed waits less, or not at all", async () => {
+  const HOUR = 3600 * 1000;
+  await using file = await recorded(text(0, "a"), text(HOUR, "b"));
+  for (const speed of ["3600000", "max"]) {
+    const { messages } = await replayed(file.path, "--speed", speed);
+    assertEquals(messages, ["a", "b"]);
+  }
+});
+
+Deno.test("--speed 0.5 takes twice as long", async () => {
+  await using file = await recorded(text(0, "a"), text(300, "b"));
+  await using replay = await startReplay(file.path, "--speed", "0.5");
+  const [connection] = await connect(replay.url);
+  await connection.recv();
+  const start = performance.now();
+  await connection.recv();
+  assert(performance.now() - start > 400);
+  await connection.close();
+});
+
+Deno.test("--loop begins again", async () => {
+  await using file = await recorded(open(0), text(1, "a"), close(2, 4000));
+  await using replay = await startReplay(file.path, "--loop");
+  const [connection] = await connect(replay.url);
+  for (let i = 0; i < 50; i++) assertEquals(await connection.recv(), "a");
+  await connection.close();
+});
+
+const FIVE = [0, 1, 2, 3, 4].map((i) => text(0, `${i}`));
+
+const faults: [args: string[], messages: number, code: number][] = [
+  [["--close-after", "2"], 2, 1000],
+  [["--close-after", "3:1013"], 3, 1013],
+  [["--close-after", "0:4999"], 0, 4999],
+  [["--close-after", "7"], 5, 4000],
+  [["--close-after", "7", "--loop"], 7, 1000],
+  [["--drop-after", "2"], 2, 1006],
+  [["--drop-after", "0"], 0, 1006],
+];
+for (const [args, messages, code] of faults) {
+  Deno.test(`wstap replay ${args.join(" ")} ends with ${code}`, async () => {
+    await using file = await recorded(...FIVE, close(0, 4000));
+    const got = await replayed(file.path, ...args);
+    assertEquals(
+      [got.messages.length, got.code, got.clean],
+      [messages, code, code !== 1006],
+    );
+  });
+}
+
+Deno.test("--stall-after sends nothing more and answers nothing", async () => {
+  await using file = await recorded(...FIVE);
+  await using replay = await startReplay(file.path, "--stall-after", "2");
+  const [connection] = await connect(replay.url);
+  assertEquals([await connection.recv(), await connection.recv()], ["0", "1"]);
+  await replay.running.sees("stderr", "nothing more is sent or answered");
+  const pinged = connection.ping({ timeout: "300ms" }).then(() => "", String);
+  assertMatch(await pinged, /TimeoutError/);
+  assertEquals((await connection.close()).clean, false);
+});
+
+Deno.test("--refuse refuses the first handshakes, or all", async () => {
+  await using file = await recorded(...FIVE);
+  {
+    await using replay = await startReplay(
+      file.path,
+      ...["--refuse", "503:2", "--header", "X-Why: a test"],
+    );
+    for (let i = 0; i < 2; i++) {
+      const { code, stderr } = await run(["--capture", "direct", replay.url]);
+      assertEquals(code, 3);
+      assertMatch(stderr, /^HTTP\/1.1 503 Service Unavailable\n[^]*x-why: a/);
+    }
+    const { code, stdout, stderr } = await run([replay.url]);
+    assertEquals([code, stdout], [0, "0\n1\n2\n3\n4\n"]);
+    assertMatch(stderr, /^x-why: a test$/m);
+  }
+  await using replay = await startReplay(file.path, "--refuse", "401");
+  for (let i = 0; i < 3; i++) assertEquals((await run([replay.url])).code, 3);
+});
+
+Deno.test("a request that is no handshake is answered, and refused none", async () => {
+  await using file = await recorded(...FIVE);
+  await using replay = await startReplay(file.path, "--refuse", "503:1");
+  const url = replay.url.replace("ws:", "http:");
+  const get = await fetch(url);
+  assertEquals([get.status, get.headers.get("upgrade")], [426, "websocket"]);
+  await get.body?.cancel();
+  const post = await fetch(url, { method: "POST", body: "x".repeat(100_000) });
+  assertEquals(post.status, 400);
+  await post.body?.cancel();
+  assertEquals((await run([replay.url])).code, 3);
+});
+
+Deno.test("the client gets the recorded subprotocol, or the first that it offers", async () => {
+  await using file = await recorded(open(0, { protocol: "v2" }), ...FIVE);
+  await using replay = await startReplay(file.path);
+  for (
+    const [offered, chosen] of [
+      [["v1", "v2"], "v2"],
+      [["v1", "v3"], "v1"],
+      [[], ""],
+    ] as const
+  ) {
+    const [connection] = await connect(replay.url, [...offered]);
+    assertEquals(connection.protocol, chosen);
+    await connection.close();
+  }
+});
+
+Deno.test("Deno's WebSocket and a client that talks are served alike", async () => {
+  await using file = await recorded(text(0, "a"), text(1, "b"), close(2, 4000));
+  await using replay = await startReplay(file.path);
+  const { code, stdout } = await run(
+    ["-q", "-s", "x".repeat(100_000), replay.url],
+    { stdin: "hello\n" },
+  );
+  assertEquals([code, stdout], [0, "a\nb\n"]);
+});
+
+/** A client that has shaken hands, and reads when it is told to. */
+async function slowClient(url: string): Promise<Deno.TcpConn> {
+  const conn = await Deno.connect({
+    hostname: "127.0.0.1",
+    port: Number(new URL(url).port),
+  });
+  await conn.write(new TextEncoder().encode(
+    "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n" +
+      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  ));
+  return conn;
+}
+
+Deno.test({
+  name: "a client that does not read holds a replay at full speed back",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const data = "x".repeat(16_000);
+    await using file = await recorded(
+      ...Array.from({ length: 1000 }, (_, i) => text(i, data)),
+    );
+    await using replay = await startReplay(
+      file.path,
+      ...["--speed", "max", "--loop"],
+    );
+    const { pid } = replay.running.process;
+    const field = async (file: string, name: string) => {
+      const text = await Deno.readTextFile(`/proc/${pid}/${file}`);
+      return Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text)![1]);
+    };
+    using conn = await slowClient(replay.url);
+    const start = await field("io", "rchar");
+    let read = start;
+    await eventually(
+      async () => {
+        const before = read;
+        await delay(300);
+        read = await field("io", "rchar");
+        return read > start && read === before;
+      },
+      "a replay that stands still",
+      PATIENCE,
+    );
+    assert(await field("status", "VmRSS") < 400 * 1024);
+
+    // It goes on when the client does, from where it stood.
+    const buffer = new Uint8Array(1024 * 1024);
+    for (let left = 2 * (read - start); left > 0;) {
+      left -= (await within(conn.read(buffer), PATIENCE, "the feed"))!;
+    }
+  },
+});
+
+Deno.test({
+  name:
+    "a signal closes the connections with 1001, and one that does not answer is cut",
+  ignore: windows,
+  async fn() {
+    await using file = await recorded(text(0, "a"), text(3_600_000, "b"));
+    await using replay = await startReplay(file.path);
+    const [connection] = await connect(replay.url);
+    assertEquals(await connection.recv(), "a");
+    using silent = await slowClient(replay.url);
+    await replay.running.sees("stderr", "client 2 connected");
+    replay.running.process.kill("SIGINT");
+    const { code } = await replay.running.result();
+    assertEquals(code, 130);
+    assertEquals((await connection.closed).code, 1001);
+    const rest = new Uint8Array(1000);
+    while (await silent.read(rest).catch(() => null) !== null);
+  },
+});
+
+Deno.test("what is appended meanwhile is not played, and a file that breaks cuts the connection", async () => {
+  await using file = await recorded(text(0, "a"), text(0, "b"));
+  await using replay = await startReplay(file.path);
+  await Deno.writeTextFile(file.path, text(0, "c") + "\n", { append: true });
+  const [first] = await connect(replay.url);
+  assertEquals((await receive(first)).messages, ["a", "b"]);
+
+  await Deno.writeTextFile(file.path, text(0, "a") + "\n" + "oops\n");
+  const [second] = await connect(replay.url);
+  const { messages, code } = await receive(second);
+  assertEquals([messages, code], [[], 1006]);
+  await replay.running.sees("stderr", /line 2 is cut off, or is not JSON/);
+});
+
+const wrong: [lines: string[], problem: string][] = [
+  [[], "it is empty"],
+  [["hello"], "line 1 is cut off, or is not JSON"],
+  [[open(0), text(0, "a"), text(0, "b").slice(0, -3)], "line 3 is cut off, or"],
+  [[text(0, "a"), "", text(0, "b")], "line 2 is cut off, or is not JSON"],
+  [[text(0, "a"), `[${text(0, "b")}]`], "line 2 is an array, as --batch"],
+  [["1"], "line 1 is not an object"],
+  [['{"id":1}'], "line 1 has no time such as"],
+  [['{"time":"12:00","type":"text","data":""}'], "line 1 has no time such as"],
+  [[line(0, "text", { data: 1 })], "line 1 has no data that is a string"],
+  [[line(0, "binary", { data: "/w=A" })], "line 1 has no data in base64"],
+  [[line(0, "frame")], "line 1 has none of the types"],
+  [[open(0, { version: 2 })], "line 1 has the version 2 of the format"],
+  [[open(0, { url: undefined })], "line 1 has no url"],
+  [[text(0, "a"), close(0, 1006)], "line 2 has no code, reason and clean"],
+];
+Deno.test("a file that is no recording is refused before anything listens", async () => {
+  for (const [lines, problem] of wrong) {
+    await using file = await recorded(...lines);
+    const { code, stdout, stderr } = await run(["replay", file.path], {
+      permissions: [LOCAL, `--allow-read=${file.path}`],
+    });
+    assertEquals([code, stdout], [2, ""], stderr);
+    const start = `wstap: Cannot replay ${file.path}: ${problem}`;
+    assertEquals(stderr.slice(0, start.length), start);
+  }
+});
+
+Deno.test("a recording that cannot be read or repeated is refused", async () => {
+  await using file = await recorded(open(0), line(0, "stop"));
+  const folder = file.path.replace(/\/[^/]*$/, "");
+  const cases: [args: string[], code: number, problem: RegExp][] = [
+    [[`${folder}/none`], 2, /Cannot read .*none: /],
+    [[folder], 2, /expected a file, which each client reads anew/],
+    [["--loop", file.path], 2, /Cannot repeat .*: it has no messages/],
+  ];
+  for (const [args, expected, problem] of cases) {
+    const { code, stderr } = await run(["replay", ...args], {
+      permissions: [LOCAL, "--allow-read"],
+    });
+    assertEquals(code, expected, stderr);
+    assertMatch(stderr, problem);
+  }
+  const denied = await run(["replay", file.path], { permissions: [LOCAL] });
+  assertEquals(denied.code, 6);
+  assertMatch(denied.stderr, /: it needs --allow-read\n$/);
+});
+
+Deno.test("a recording that breaks off between lines is replayed so far, and that is told", async () => {
+  await using file = await recorded(open(0), text(0, "a"));
+  await using replay = await startReplay(file.path);
+  await replay.running.sees("stderr", "\nwstap: it breaks off: ");
+  const [connection] = await connect(replay.url);
+  assertEquals((await receive(connection)).messages, ["a"]);
+});
+
+Deno.test("docs/recordings.md shows a recording", async () => {
+  const page = await Deno.readTextFile(path("docs/recordings.md"));
+  const [, example] = /^```json\n([^]*?)^```$/m.exec(page)!;
+  await using file = await recorded(example!.trimEnd());
+  assertEquals(await replayed(file.path, "--speed", "max"), {
+    messages: ['{"id":1}', new Uint8Array([0, 255, 10])],
+    code: 1001,
+    reason: "restart",
+    clean: true,
+  });
+});
+
+Deno.test("a recording tells of a limit, of a loss, and of each connection", async () => {
+  await using file = await recorded(...FIVE);
+  const types = (lines: RecordedLine[]) => lines.map(({ type }) => type).join();
+  await using cut = await startReplay(file.path, "--drop-after", "2");
+  assertEquals(types(await record(cut.url, "-n", "1")), "open,text,stop");
+  const lost = await record(cut.url);
+  assertEquals(types(lost), "open,text,text,close");
+  assertEquals([lost.at(-1)?.code, lost.at(-1)?.clean], [1006, false]);
+  const twice = await record(
+    cut.url,
+    ...["-r", "--min-delay", "1ms", "--max-delay", "1ms", "-n", "3"],
+  );
+  assertEquals(types(twice), "open,text,text,close,open,text,stop");
+});
+
+Deno.test("nothing but messages is written to standard output, or with --batch", async () => {
+  await using file = await recorded(...FIVE);
+  await using replay = await startReplay(file.path);
+  const { stdout } = await run(["-q", "--format", "ndjson", replay.url]);
+  assertEquals(
+    parse(stdout).map(({ type, data }) => [type, data]),
+    ["0", "1", "2", "3", "4"].map((data) => ["text", data]),
+  );
+  const batched = await record(replay.url, "--batch", "9s", "--max", "5");
+  assertEquals(batched.flat().map(({ data }) => data), [
+    ..."01234",
+  ]);
+});
+
+Deno.test("--include keeps the head out of a recording", async () => {
+  await using file = await recorded(...FIVE);
+  await using replay = await startReplay(file.path);
+  const path = `${file.path}.again`;
+  const { stdout } = await run(
+    ["-i", "--format", "ndjson", "-o", path, replay.url],
+    { permissions: [LOCAL, `--allow-write=${path}`] },
+  );
+  assertMatch(stdout, /^HTTP\/1.1 101 /);
+  assertEquals(parse(await Deno.readTextFile(path))[0]?.type, "open");
+});
