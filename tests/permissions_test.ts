@@ -106,12 +106,12 @@ Deno.test("a replay needs the net to 127.0.0.1 and to read its file alone", asyn
     // It says what is wrong with the file, so it was read; a replay would go on.
     const [read, net] = [`--allow-read=${path}`, "--allow-net=127.0.0.1"];
     assertStringIncludes(
-      (await wstap([read], "replay", path)).err,
+      (await wstap([read], "replay", path)).stderr,
       "line 1 is cut off, or is not JSON",
     );
     const unread = await wstap([net], "replay", path);
     assertEquals(unread.code, 6);
-    assertStringIncludes(unread.err, "--allow-read");
+    assertStringIncludes(unread.stderr, "--allow-read");
 
     await Deno.writeTextFile(
       path,
@@ -119,7 +119,7 @@ Deno.test("a replay needs the net to 127.0.0.1 and to read its file alone", asyn
     );
     const unheard = await wstap([read], "replay", path);
     assertEquals(unheard.code, 6);
-    assertStringIncludes(unheard.err, "--allow-net");
+    assertStringIncludes(unheard.stderr, "--allow-net");
   } finally {
     await Deno.remove(path);
   }
