@@ -129,17 +129,15 @@ export async function exercise(
         );
         const problem = expect(recorded, 0, "");
         if (problem !== null) return problem;
-        const child = start(["replay", "--speed", "max", file]);
+        await using child = start(["replay", "--speed", "max", file]);
         const timer = setTimeout(() => child.kill(), PATIENCE);
         const reader = child.stdout.getReader();
         const { value } = await reader.read();
+        clearTimeout(timer);
         const url = new TextDecoder().decode(value).trim();
         const result = await run("-q", url);
-        child.kill();
-        clearTimeout(timer);
         await reader.cancel();
         await child.stderr.cancel();
-        await child.status;
         return expect(result, 0, '{"seq":0}\n{"seq":1}\n{"seq":2}\n');
       } finally {
         await Deno.remove(file);
