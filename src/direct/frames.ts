@@ -337,7 +337,7 @@ export class FrameDecoder {
     const isWhole = end - at === this.#left;
     const payload = bytes.subarray(at, end);
     if (this.#masked) {
-      this.#maskAt = applyMask(payload, this.#mask, this.#maskAt);
+      this.#maskAt = applyMask(payload, 0, this.#mask, 0, this.#maskAt);
     }
     this.#left = isWhole ? -1 : this.#left - payload.length;
     if (this.#opcode >= OPCODE.close) {
@@ -589,14 +589,16 @@ export function encodeFrame(
   frame[0] = (fin ? 0x80 : 0) | (compressed ? 0x40 : 0) | opcode;
   frame[1] = (mask ? 0x80 : 0) |
     (extended === 0 ? length : extended === 2 ? 126 : 127);
-  const view = new DataView(frame.buffer, padding);
-  if (extended === 2) view.setUint16(2, length);
-  if (extended === 8) view.setBigUint64(2, BigInt(length));
+  if (extended === 2) {
+    frame[2] = length >> 8;
+    frame[3] = length;
+  } else if (extended === 8) {
+    new DataView(frame.buffer, padding).setBigUint64(2, BigInt(length));
+  }
   frame.set(payload, start);
   if (mask) {
-    const key = nextMask();
-    frame.set(key, start - 4);
-    applyMask(frame.subarray(start), key, 0);
+    writeMask(frame, start - 4);
+    applyMask(frame, start, frame, start - 4, 0);
   }
   return frame;
 }
@@ -629,33 +631,44 @@ const ENCODER = new TextEncoder();
 const RANDOM = new Uint8Array(8192);
 let randomUsed = RANDOM.length;
 
-/** A fresh mask; none is used twice. */
-function nextMask(): Uint8Array {
+/** Writes a fresh mask; none is used twice. */
+function writeMask(frame: Uint8Array, at: number): void {
   if (randomUsed === RANDOM.length) {
     crypto.getRandomValues(RANDOM);
     randomUsed = 0;
   }
-  return RANDOM.slice(randomUsed, randomUsed += 4);
+  for (let i = 0; i < 4; i++) frame[at + i] = RANDOM[randomUsed++]!;
 }
 
+/** Below so many bytes, making an array of words takes longer than it saves. */
+const MIN_FOR_WORDS = 256;
+
 /**
- * Masks or unmasks bytes in place (RFC 6455 section 5.3).
+ * Masks or unmasks the end of an array in place (RFC 6455 section 5.3).
  *
+ * @param at Where the payload begins.
+ * @param maskAt Where the 4 bytes of the mask are in `mask`.
  * @param from How many bytes of the payload came before these, modulo 4.
  * @returns The same for what follows.
  */
-function applyMask(bytes: Uint8Array, mask: Uint8Array, from: number): number {
-  let at = 0;
-  if (from === 0 && bytes.byteOffset % 4 === 0 && bytes.length >= 64) {
-    const [word] = new Uint32Array(mask.slice().buffer);
-    const words = new Uint32Array(
-      bytes.buffer,
-      bytes.byteOffset,
-      bytes.length >> 2,
-    );
+function applyMask(
+  bytes: Uint8Array,
+  at: number,
+  mask: Uint8Array,
+  maskAt: number,
+  from: number,
+): number {
+  const length = bytes.length - at;
+  let done = 0;
+  const start = bytes.byteOffset + at;
+  if (length >= MIN_FOR_WORDS && from === 0 && start % 4 === 0) {
+    const words = new Uint32Array(bytes.buffer, start, length >> 2);
+    const [word] = new Uint32Array(mask.slice(maskAt, maskAt + 4).buffer);
     for (let i = 0; i < words.length; i++) words[i]! ^= word!;
-    at = words.length * 4;
+    done = words.length * 4;
   }
-  for (; at < bytes.length; at++) bytes[at]! ^= mask[(from + at) & 3]!;
-  return (from + at) & 3;
+  for (; done < length; done++) {
+    bytes[at + done]! ^= mask[maskAt + (from + done & 3)]!;
+  }
+  return from + done & 3;
 }
