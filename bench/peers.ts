@@ -38,18 +38,18 @@ const ONE_LINER = "new (require(process.env.WS))(process.argv[1])" +
   '.on("message", (data) => process.stdout.write(data + "\\n"))';
 
 /** Where what is built is kept from one run to the next. */
-const BUILD = here("../.build");
+const BUILD = here(".build");
 
 /** The peers that are compiled first, where their compilers are installed. */
 const BUILDS: Record<string, (short: boolean) => Promise<Command | null>> = {
   "coder/websocket": async (short) => {
     const path = `${BUILD}/coder_websocket`;
-    const folder = here("coder_websocket");
+    const folder = here("peers/coder_websocket");
     const build = ["-C", folder, "build", "-o", path, "."];
     return await compiled("go", build, "version", path, short);
   },
   "tokio-tungstenite": async (short) => {
-    const manifest = here("tokio_tungstenite/Cargo.toml");
+    const manifest = here("peers/tokio_tungstenite/Cargo.toml");
     const build = ["build", "--quiet", "--release"]
       .concat("--manifest-path", manifest, "--target-dir", BUILD);
     const path = `${BUILD}/release/tokio_tungstenite_peer`;
