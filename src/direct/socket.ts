@@ -219,7 +219,7 @@ export class DirectSocket implements Socket {
     const cancel = after(LINGER, () => closeQuietly(this.#conn));
     try {
       await this.#writing;
-      const buffer = new Uint8Array(64 * 1024);
+      const buffer = new Uint8Array(4 * 1024);
       while (await this.#conn.read(buffer) !== null);
     } catch {
       // It is closed, or was reset.
