@@ -67,7 +67,7 @@ for (const capture of CAPTURES) {
       "files during": during.files ?? "unknown",
       "ms that a timer was late at most": Math.round(late),
     });
-    assert(late < 3000, `${late} ms`);
+    assert(late < 5000, `${late} ms`);
     assert(during.memory - before.memory < 400, `${during.memory} MiB`);
   });
 }
