@@ -54,6 +54,7 @@ async function run(server: FuzzingServer): Promise<boolean> {
       try {
         await echo(server.url + target, capture);
       } catch (error) {
+        if (server.ended) throw new Error(`The server ended in case ${it}`);
         // It fails by the report, or is missing there.
         console.error(`${it} with "${capture}": ${error}`);
       }

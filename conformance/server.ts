@@ -34,6 +34,8 @@ export class NotFoundError extends Error {
 export interface FuzzingServer extends AsyncDisposable {
   /** `ws://127.0.0.1:port`. */
   readonly url: string;
+  /** Whether it has ended by itself. */
+  readonly ended: boolean;
   /** Asks a question, such as `/getCaseCount`, which it answers in JSON. */
   ask(target: string): Promise<unknown>;
   /** Makes it write its report, and reads that. */
@@ -75,6 +77,9 @@ export async function startServer(
   const url = `ws://127.0.0.1:${port}`;
   const server = {
     url,
+    get ended() {
+      return ended;
+    },
     async ask(target: string) {
       const [connection] = await connectWebSocket(url + target, {
         capture: "direct",

@@ -49,8 +49,13 @@ export class Gate {
   }
 }
 
-/** What it takes is loaded only here: that costs as much as to load all of this module. */
-async function nextTurnOfTheEventLoop(callback: () => void): Promise<void> {
+/**
+ * Calls back in the next turn of the event loop. What it takes is loaded only
+ * here: that costs as much as to load all of this module.
+ */
+export async function nextTurnOfTheEventLoop(
+  callback: () => void,
+): Promise<void> {
   const { setImmediate } = await import("node:timers");
   setImmediate(callback);
 }

@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { failures, table } from "../conformance/report.ts";
-import { moduleFlags, path } from "./fixtures/command.ts";
+import { moduleFlags, output, path } from "./fixtures/command.ts";
 
 const OK = { behavior: "OK", behaviorClose: "OK" };
 
@@ -39,19 +39,11 @@ Deno.test("failures() lists what did not pass, did not end well or is missing", 
 });
 
 Deno.test("deno task conformance fails without a server, and says how to get one", async () => {
-  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--quiet",
-      ...moduleFlags(),
-      path("conformance/main.ts"),
-    ],
-    env: { PATH: "", WSTEST: "nothing-of-that-name" },
-  }).output();
-  assertEquals(code, 1);
-  assertStringIncludes(
-    new TextDecoder().decode(stderr),
-    "pip install autobahntestsuite",
+  const { code, stderr } = await output(
+    Deno.execPath(),
+    ["run", "-A", "--quiet", ...moduleFlags(), path("conformance/main.ts")],
+    { env: { PATH: "", WSTEST: "nothing-of-that-name" } },
   );
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "pip install autobahntestsuite");
 });

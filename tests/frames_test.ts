@@ -212,6 +212,14 @@ Deno.test("FrameDecoder takes empty fragments without end", () => {
   assertEquals(found, [encoder.encode("a")]);
 });
 
+Deno.test("FrameDecoder refuses the header of a frame that it would keep until it is whole", () => {
+  const { decoder } = createDecoder();
+  const cut = frame(2, new Uint8Array(100)).subarray(0, 50);
+  assertEquals(decoder.push(cut, 1000), 50);
+  cut[0]! |= 0x20;
+  assertThrows(() => decoder.push(cut, 1000), ProtocolError, "reserved bit");
+});
+
 Deno.test("FrameDecoder stops behind the message at which it is paused, and goes on there", () => {
   const found: number[] = [];
   const decoder = new FrameDecoder({

@@ -179,7 +179,12 @@ export class FrameDecoder {
             continue;
           }
         }
-        if (capacity > 0 && isCut(bytes, at, capacity)) return at;
+        if (capacity > 0 && isCut(bytes, at, capacity)) {
+          if (at + 2 <= bytes.length) {
+            this.#checkHeader(bytes[at]!, bytes[at + 1]!);
+          }
+          return at;
+        }
       }
       at = this.#takeHeader(bytes, at);
       if (this.#left === -1) break; // the header has not come whole

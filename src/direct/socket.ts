@@ -1,4 +1,5 @@
 import { after } from "../duration.ts";
+import { nextTurnOfTheEventLoop } from "../gate.ts";
 import { Queue } from "../queue.ts";
 import type {
   PingOptions,
@@ -27,6 +28,13 @@ const LARGE_READ = 32 * 1024;
 
 /** The longest frame that waits in the read buffer until it is whole. */
 const MAX_KEPT = 128 * 1024;
+
+/**
+ * After so many reads, or milliseconds of decoding, the event loop gets a turn: a
+ * read of what has come already does not give it one.
+ */
+const READS_A_TURN = 64;
+const DECODING_A_TURN = 10;
 
 /** How many bytes of queued frames are put together into one write. */
 const MAX_WRITE = 64 * 1024;
@@ -155,14 +163,22 @@ export class DirectSocket implements Socket {
     const buffer = new ReadBuffer();
     let bytes = this.#rest;
     let isLarge = false;
+    let reads = 0;
+    let decoding = 0;
     this.#rest = EMPTY;
     while (!this.#ended) {
       // Where much comes at once the rest of a frame is not far, and waiting for
       // it saves a copy. Otherwise what is wrong with a frame is found sooner
       // when every part of it is decoded.
+      const start = performance.now();
       const left = this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0);
+      decoding += performance.now() - start;
       const isPaused = this.#paused !== null;
       if (isLarge && !this.#ended) await this.#events!.onLargeRead();
+      if (++reads >= READS_A_TURN || decoding >= DECODING_A_TURN) {
+        await new Promise<void>(nextTurnOfTheEventLoop);
+        reads = decoding = 0;
+      }
       if (isPaused) {
         // What was not taken is, before anything is read.
         await this.#paused?.promise;
@@ -219,8 +235,10 @@ export class DirectSocket implements Socket {
     const cancel = after(LINGER, () => closeQuietly(this.#conn));
     try {
       await this.#writing;
-      const buffer = new Uint8Array(4 * 1024);
-      while (await this.#conn.read(buffer) !== null);
+      const buffer = new Uint8Array(16 * 1024);
+      while (await this.#conn.read(buffer) !== null) {
+        await new Promise<void>(nextTurnOfTheEventLoop);
+      }
     } catch {
       // It is closed, or was reset.
     } finally {

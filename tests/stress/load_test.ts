@@ -7,8 +7,11 @@ import { form, memory, openFiles, report } from "./_form.ts";
 
 const CONNECTIONS = 1000;
 
+/** How many messages each of them gets. */
+const EACH = form(100, 1000);
+
 for (const capture of CAPTURES) {
-  Deno.test(`${CONNECTIONS} connections live in one process (${capture})`, async () => {
+  Deno.test(`${CONNECTIONS} connections in one process get ${EACH} messages each while a timer fires (${capture})`, async () => {
     await using server = await spawnServer("ws");
     const before = { memory: memory(), files: openFiles() };
     const connections = [];
@@ -31,6 +34,24 @@ for (const capture of CAPTURES) {
         assertEquals(echo, `${round} ${i}`);
       }));
     }
+    // None of them starves, and neither does anything else.
+    let late = 0;
+    let last = performance.now();
+    const timer = setInterval(() => {
+      late = Math.max(late, performance.now() - last - 10);
+      last = performance.now();
+    }, 10);
+    const text = (seq: number) => `${seq} `.padEnd(200, "x");
+    const received = Promise.all(connections.map(async (connection) => {
+      // Ten are under way on each.
+      for (let seq = 0; seq < EACH + 10; seq++) {
+        if (seq < EACH) await connection.send(text(seq));
+        if (seq < 10) continue;
+        assertEquals(await connection.recv(), text(seq - 10));
+      }
+    }));
+    await within(received, 120_000, "every message");
+    clearInterval(timer);
     const closed = await Promise.all(connections.map((it) => it.close()));
     assert(closed.every(({ clean, code }) => clean && code === 1000));
     if (before.files !== null) {
@@ -44,7 +65,9 @@ for (const capture of CAPTURES) {
       "MiB during": during.memory,
       "files before": before.files ?? "unknown",
       "files during": during.files ?? "unknown",
+      "ms that a timer was late at most": Math.round(late),
     });
+    assert(late < 5000, `${late} ms`);
     assert(during.memory - before.memory < 400, `${during.memory} MiB`);
   });
 }
