@@ -1,6 +1,4 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { connectWebSocket } from "@wstap/wstap";
-import { WebSocketServer } from "npm:ws@8.23.0";
 import {
   createDeflate,
   type DeflateParameters,
@@ -9,7 +7,6 @@ import {
 import { MAX_MESSAGE, ProtocolError } from "../src/direct/frames.ts";
 import importMap from "../without_jsr/import_map.json" with { type: "json" };
 import { rootUrl } from "./fixtures/command.ts";
-import { within } from "./fixtures/wait.ts";
 
 const IMPORT_MAP = import.meta.resolve("../without_jsr/import_map.json");
 
@@ -164,61 +161,6 @@ Deno.test("a final block within a message is taken, and the context goes on (RFC
   const again = new Uint8Array([0xf2, 0x00, 0x11, 0x00, 0x00]);
   assertEquals(inflater.push(again, true, 100), encode("Hello"));
 });
-
-/** As much of a socket of npm ws as an echo needs. */
-interface EchoSocket {
-  on(
-    event: "message",
-    listener: (data: Uint8Array, isBinary: boolean) => void,
-  ): void;
-  send(data: Uint8Array, options: { binary: boolean }): void;
-}
-
-const SERVERS: [string, object | boolean][] = [
-  ["with context take-over", { threshold: 0 }],
-  ["without it at the server", { threshold: 0, serverNoContextTakeover: true }],
-  ["without it at the client", { threshold: 0, clientNoContextTakeover: true }],
-  ["with windows of 9 and 10 bits", {
-    threshold: 0,
-    serverMaxWindowBits: 10,
-    clientMaxWindowBits: 9,
-  }],
-];
-
-for (const [what, perMessageDeflate] of SERVERS) {
-  Deno.test(`compression: true speaks with npm ws ${what}`, async () => {
-    const server = new WebSocketServer({
-      port: 0,
-      host: "127.0.0.1",
-      perMessageDeflate,
-    });
-    await new Promise((resolve) => server.on("listening", resolve));
-    server.on("connection", (socket: EchoSocket) => {
-      socket.on(
-        "message",
-        (data: Uint8Array, isBinary: boolean) =>
-          socket.send(data, { binary: isBinary }),
-      );
-    });
-    const { port } = server.address() as { port: number };
-    const [connection] = await connectWebSocket(`ws://127.0.0.1:${port}/`, {
-      capture: "direct",
-      compression: true,
-      binary: "bytes",
-    });
-    assert(connection.extensions.startsWith("permessage-deflate"));
-    for (let round = 0; round < 3; round++) {
-      for (const message of MESSAGES) {
-        await connection.send(message);
-        assertEquals(await within(connection.recv(), 5000, "an echo"), message);
-      }
-      await connection.send("grüße ".repeat(1000));
-      assertEquals(await connection.recv(), "grüße ".repeat(1000));
-    }
-    await connection.close();
-    await new Promise((resolve) => server.close(resolve));
-  });
-}
 
 Deno.test("the library that compresses is not even fetched before it is needed", async () => {
   const fetched: string[] = [];

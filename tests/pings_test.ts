@@ -5,7 +5,9 @@ import {
   connectWebSocket,
 } from "@wstap/wstap";
 import { link, NATIVE } from "./fixtures/captures.ts";
+import { spawnServer } from "./fixtures/child.ts";
 import { frame, type Peer, rawServer } from "./fixtures/raw.ts";
+import { countingSignal } from "./fixtures/signal.ts";
 import { within } from "./fixtures/wait.ts";
 
 function writeFrame(
@@ -58,6 +60,36 @@ Deno.test("a pong that nobody asked for answers no ping", async () => {
   await writeFrame(it.peer, 10, new Uint8Array(8).fill(0xff));
   const error = await assertRejects(() => ping, DOMException);
   assertEquals(error.name, "TimeoutError");
+});
+
+Deno.test("a pong that comes twice, or for a ping that was forgotten, answers no later ping", async () => {
+  await using it = await link("direct");
+  const first = it.connection.ping();
+  const payload = await takePing(it.peer);
+  await writeFrame(it.peer, 10, payload);
+  await first;
+  const counting = countingSignal();
+  const { signal } = counting;
+  const forgotten = it.connection.ping({ timeout: "50ms", signal });
+  const late = await takePing(it.peer);
+  assertEquals(counting.listeners, 1);
+  const error = await assertRejects(() => forgotten, DOMException);
+  assertEquals(error.name, "TimeoutError");
+  assertEquals(counting.listeners, 0);
+  const last = it.connection.ping({ timeout: "100ms" });
+  await takePing(it.peer);
+  for (const pong of [payload, late]) await writeFrame(it.peer, 10, pong);
+  await assertRejects(() => last, DOMException);
+});
+
+Deno.test("a lost connection rejects every ping under way", async () => {
+  await using it = await link("direct");
+  const pings = [0, 1, 2].map(() =>
+    assertRejects(() => it.connection.ping(), ConnectionClosedError)
+  );
+  for (const _ of pings) await takePing(it.peer);
+  it.peer.end();
+  for (const error of await Promise.all(pings)) assertEquals(error.code, 1006);
 });
 
 Deno.test("ping() rejects when its signal aborts, and when the connection ends", async () => {
@@ -152,6 +184,66 @@ Deno.test("connections() connects again after a ping timeout", async () => {
     if (got.length === 2) break;
   }
   assertEquals(got, ["0", "1"]);
+});
+
+/** How long a stopped server is waited for: an interval, a timeout, and what a busy machine may add. */
+const INTERVAL = 100;
+const TIMEOUT = 300;
+const SLACK = 1500;
+
+Deno.test({
+  name: "a server that is stopped is noticed, and the next one is connected to",
+  ignore: Deno.build.os === "windows", // it has no SIGSTOP
+  async fn() {
+    await using stopped = await spawnServer("ws");
+    await using other = await spawnServer("ws");
+    const path = "/events?every=10";
+    const feed = connections([stopped.url + path, other.url + path], {
+      capture: "direct",
+      pingInterval: `${INTERVAL}ms`,
+      pingTimeout: `${TIMEOUT}ms`,
+      handshakeTimeout: "500ms", // the kernel still accepts for it
+      minDelay: 0,
+      maxDelay: 0,
+    });
+    const urls: string[] = [];
+    for await (const [connection] of feed) {
+      urls.push(connection.url);
+      await connection.recv();
+      if (urls.length === 2) break;
+      Deno.kill(stopped.pid, "SIGSTOP");
+      const start = performance.now();
+      const { code, reason } = await within(connection.closed, 10_000, "it");
+      const took = performance.now() - start;
+      assertEquals([code, reason], [1006, "ping timeout"]);
+      assert(took < INTERVAL + TIMEOUT + SLACK, `${took} ms`);
+    }
+    assertEquals(urls, [stopped.url + path, other.url + path]);
+  },
+});
+
+Deno.test({
+  name: "a server that was stopped and goes on is connected to again",
+  ignore: Deno.build.os === "windows", // it has no SIGSTOP
+  async fn() {
+    await using server = await spawnServer("ws");
+    const feed = connections(`${server.url}/events?every=10`, {
+      capture: "direct",
+      pingInterval: `${INTERVAL}ms`,
+      pingTimeout: `${TIMEOUT}ms`,
+      minDelay: 0,
+      maxDelay: 0,
+    });
+    let times = 0;
+    for await (const [connection] of feed) {
+      assertEquals(JSON.parse(await connection.recv() ?? ""), { seq: 0 });
+      if (++times === 2) break;
+      Deno.kill(server.pid, "SIGSTOP");
+      await within(connection.closed, 10_000, "the loss");
+      Deno.kill(server.pid, "SIGCONT");
+    }
+    assertEquals(times, 2);
+  },
 });
 
 Deno.test("a flood of pings to a peer that reads nothing is answered in bounded memory", async () => {

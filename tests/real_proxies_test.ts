@@ -30,7 +30,7 @@ const withTinyproxy = testsWith(
 const withSquid = testsWith("Squid", isUnix && installed("squid", ["-v"]));
 const withMicrosocks = testsWith(
   "microsocks",
-  isUnix && installed("microsocks", ["-h"]),
+  isUnix && installed("sh", ["-c", "command -v microsocks"]), // it has no --version
 );
 const withDante = testsWith("Dante", isUnix && installed("danted", ["-v"]));
 
