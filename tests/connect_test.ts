@@ -15,6 +15,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  connections,
   type ConnectOptions,
   connectWebSocket,
   HandshakeError,
@@ -229,6 +230,13 @@ Deno.test("binary decides what the compiler knows of the messages", () => {
     (await bytes.recv()) satisfies string | Uint8Array | null;
     // @ts-expect-error -- a message may be binary
     (await bytes.recv()) satisfies string | null;
+    for await (const [it] of connections(url, { binary: "bytes" })) {
+      // @ts-expect-error -- a message may be binary
+      (await it.recv()) satisfies string | null;
+    }
+    for await (const [it] of connections(url)) {
+      (await it.recv()) satisfies string | null;
+    }
     const [either] = await connectWebSocket(url, options);
     (await either.recv()) satisfies string | Uint8Array | null;
     // @ts-expect-error -- a message may be binary
@@ -613,19 +621,6 @@ native.test("http.proxy is gone through, for ws: and for wss:", async (capture) 
     assertEquals(proxy.lines.length, server.requests.length);
     assertEquals(await connection.recv(), "by proxy");
     assertEquals((await connection.close()).clean, true);
-  }
-});
-
-native.test("a proxy that refuses, or is not there, is a HandshakeError", async (capture) => {
-  await using server = rawServer(async (peer) => {
-    await peer.readHead();
-    await peer.respond("502 Bad Gateway", "no");
-  });
-  for (const port of [server.port, quietPort()]) {
-    const proxy = { url: `http://127.0.0.1:${port}` };
-    for (const url of ["ws://feed.invalid/", "wss://feed.invalid/"]) {
-      await refused(url, { capture, http: { proxy } });
-    }
   }
 });
 
