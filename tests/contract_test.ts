@@ -240,7 +240,7 @@ each.test("close() sends the code and the reason, and resolves with the peer's a
   const longest = "ü".repeat(61) + "x";
   const closes: [code?: number, reason?: string][] = [
     [],
-    [4001, "reason ü"],
+    [3000, "reason ü"],
     [4999, longest],
   ];
   for (const close of closes) {

@@ -12,6 +12,7 @@ import {
 } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { spawnServer } from "./fixtures/child.ts";
+import { runClient } from "./fixtures/client.ts";
 import { acceptKey, frame, type Peer, rawServer } from "./fixtures/raw.ts";
 import { delay, eventually, within } from "./fixtures/wait.ts";
 
@@ -146,6 +147,18 @@ test("direct cuts a peer that never answers a close, and at once where the signa
   }
 });
 
+test("direct keeps no process alive whose peer never answers a close", async () => {
+  await using server = rawServer(async (peer) => {
+    await upgrade(peer);
+    await peer.send("hello");
+    await peer.waitForEnd();
+  });
+  const options = { ...direct, closeTimeout: "100ms" };
+  const order = { url: server.url, options };
+  const { message, error } = await runClient(order, ["--allow-net"]);
+  assertEquals([message, error], ["hello", ""]);
+});
+
 test("direct sends the close frame that answers the peer's, and lets the peer end TCP first", async () => {
   await using it = await link("direct");
   await it.peer.closeFrame(4001, "bye");
@@ -191,21 +204,15 @@ test("direct answers a ping with its payload", async () => {
 });
 
 test("direct tells a peer that answers a close without a code from one that hangs up", async () => {
-  for (const answer of [Uint8Array.of(0x88, 0), new Uint8Array()]) {
-    await using server = rawServer(async (peer) => {
-      await upgrade(peer);
-      await peer.readFrame();
-      await peer.write(answer);
-      peer.end();
-    });
-    const [connection] = await connectWebSocket(server.url, direct);
-    const clean = answer.length > 0;
-    assertEquals(await connection.close(), {
-      code: clean ? 1005 : 1006,
-      reason: "",
-      clean,
-    });
-    assertEquals(await connection.recv(), null);
+  for (const clean of [true, false]) {
+    await using it = await link("direct");
+    const closed = it.connection.close();
+    await takeClose(it.peer);
+    if (clean) await it.peer.closeFrame();
+    it.peer.end();
+    const code = clean ? 1005 : 1006;
+    assertEquals(await closed, { code, reason: "", clean });
+    assertEquals(await it.connection.recv(), null);
   }
 });
 
@@ -264,11 +271,7 @@ test("direct completes a close while the feed is held back", async () => {
     "the buffer to fill",
   );
   const { messages } = connection.buffered;
-  assertEquals(await connection.close(), {
-    code: 1000,
-    reason: "",
-    clean: true,
-  });
+  assertEquals((await connection.close()).clean, true);
   assertEquals((await connection.recvBatch(0)).length, messages);
   assertEquals(await connection.recv(), null);
 });
