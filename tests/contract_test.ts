@@ -217,9 +217,10 @@ async function fillUp(
   throw new Error("100 MiB were sent to a peer that does not read");
 }
 
-each.test("send() waits while the peer does not read, and goes on when it does", async (capture) => {
+each.test("send() waits with more than 1 MiB queued while the peer does not read, and goes on when it does", async (capture) => {
   await using it = await link(capture);
   const { waiting, sent } = await fillUp(it.connection);
+  assert(sent > 2 ** 20, `${sent}`);
   let bytes = 0;
   while (bytes < sent) bytes += (await it.peer.readFrame())!.payload.length;
   await waiting;

@@ -234,30 +234,30 @@ function flood(sent: { count: number }) {
   };
 }
 
-test("direct holds a fast peer back, and loses nothing when it goes on", async () => {
-  const sent = { count: 0 };
-  await using server = rawServer(flood(sent));
-  const [connection] = await connectWebSocket(server.url, {
-    ...direct,
-    maxBuffer: { messages: 400 },
-    overflow: "error",
+for (const overflow of ["error", "drop-oldest"] as const) {
+  test(`direct holds a fast peer back and loses nothing, whatever overflow says (${overflow})`, async () => {
+    const sent = { count: 0 };
+    await using server = rawServer(flood(sent));
+    const maxBuffer = { messages: 400 };
+    const options = { ...direct, maxBuffer, overflow };
+    const [connection] = await connectWebSocket(server.url, options);
+    let last = -1;
+    await eventually(() => {
+      const stands = sent.count > 400 && sent.count === last;
+      last = sent.count;
+      return stands;
+    }, "the peer to be held back");
+    // Past its mark by no more than one read and one message.
+    const { messages } = connection.buffered;
+    assert(messages >= 100 && messages <= 100 + 512 * 1024 / 1000 + 1);
+    const held = sent.count;
+    for (let i = 0; i < held + 10_000; i++) {
+      assertEquals(parseInt(await connection.recv() ?? "", 10), i);
+    }
+    assertEquals(connection.dropped, 0);
+    assertEquals((await connection.close()).clean, true);
   });
-  let last = -1;
-  await eventually(() => {
-    const stands = sent.count > 400 && sent.count === last;
-    last = sent.count;
-    return stands;
-  }, "the peer to be held back");
-  assertEquals(connection.dropped, 0);
-  // Past its mark by no more than one read and one message.
-  const { messages } = connection.buffered;
-  assert(messages >= 100 && messages <= 100 + 512 * 1024 / 1000 + 1);
-  const held = sent.count;
-  for (let i = 0; i < held + 10_000; i++) {
-    assertEquals(parseInt(await connection.recv() ?? "", 10), i);
-  }
-  assertEquals((await connection.close()).clean, true);
-});
+}
 
 test("direct completes a close while the feed is held back", async () => {
   const sent = { count: 0 };
