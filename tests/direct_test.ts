@@ -97,10 +97,13 @@ const LENGTH = "Content-Length: 5\r\n";
 const CHUNKED = "Transfer-Encoding: chunked\r\n";
 const CHUNKS = ["3;x=y\r\nhel\r", "\n2\r\nlo\r\n0\r\n\r\n"];
 
+const LARGE = `5000\r\n${"x".repeat(0x5000)}\r\n0\r\n\r\n`;
+
 const BODIES: Body[] = [
   ["of a known length", LENGTH, ["he", "llo and more"], "hello"],
   ["that is broken off", LENGTH, ["hel"], "hel"],
   ["in chunks", CHUNKED, CHUNKS, "hello"],
+  ["in a chunk of several reads", CHUNKED, [LARGE], "x".repeat(0x5000)],
   ["with wrong chunks", CHUNKED, ["2\r\nhe\r\nzz\r\n"], "he"],
   ["until the end of the connection", "", ["hel", "lo"], "hello"],
 ];
