@@ -16,7 +16,6 @@ import {
   ConnectionClosedError,
   connections,
   type ConnectOptions,
-  connectWebSocket,
   type DurationLike,
 } from "@wstap/wstap";
 import {
@@ -28,7 +27,6 @@ import {
   upgrade,
 } from "./fixtures/captures.ts";
 import { rawServer } from "./fixtures/raw.ts";
-import { accept, serve } from "./fixtures/serve.ts";
 import { countingSignal } from "./fixtures/signal.ts";
 import { delay, eventually } from "./fixtures/wait.ts";
 
@@ -92,17 +90,7 @@ test("recv() and recvBatch() that are aborted reject with the reason, and consum
 
 test("recvBatch() collects for the whole of each kind of duration, [] when nothing came", async () => {
   await using it = await link();
-  const temporal = {
-    ...Object.fromEntries(
-      ["years", "months", "weeks", "days", "hours", "minutes", "seconds"]
-        .map((unit) => [unit, 0]),
-    ),
-    milliseconds: 20,
-    microseconds: 0,
-    nanoseconds: 0,
-    [Symbol.toStringTag]: "Temporal.Duration",
-  } as unknown as Temporal.Duration;
-  const durations: DurationLike[] = [0.02, "20ms", "0.02s", temporal];
+  const durations: DurationLike[] = [0.02, "20ms", "0.02s"];
   if ("Temporal" in globalThis) {
     durations.push(Temporal.Duration.from({ milliseconds: 20 }));
   }
@@ -115,22 +103,11 @@ test("recvBatch() collects for the whole of each kind of duration, [] when nothi
   await it.peer.send("a");
   await buffered(it.connection, 1);
   const start = performance.now();
-  const batch = it.connection.recvBatch("150ms");
+  const batch = it.connection.recvBatch("300ms");
   assertEquals(it.connection.buffered, { messages: 0, bytes: 0 });
   await it.peer.send("b");
   assertEquals(await batch, ["a", "b"]);
-  assertGreaterOrEqual(performance.now() - start, 148);
-});
-
-test("recvBatch() ends before an error in the queue; the next call gets it", async () => {
-  await using it = await link();
-  const batch = it.connection.recvBatch("1h");
-  await it.peer.send("a");
-  await it.peer.send(new Uint8Array([0xff]));
-  await it.peer.send("b");
-  assertEquals(await batch, ["a"]);
-  await assertRejects(() => it.connection.recvBatch("1h"), BinaryMessageError);
-  assertEquals(await it.connection.recvBatch("1h", { max: 1 }), ["b"]);
+  assertGreaterOrEqual(performance.now() - start, 298);
 });
 
 type Refusal = [error: ErrorConstructor, message: string, values: unknown[]];
@@ -387,17 +364,6 @@ test("await using closes the connection with 1000", async () => {
   assertEquals((await it.connection.closed).clean, true);
 });
 
-test("buffered counts messages, and bytes as UTF-16 length or byteLength", async () => {
-  await using it = await link({ binary: "bytes" });
-  assertEquals(it.connection.buffered, { messages: 0, bytes: 0 });
-  await it.peer.send("grüße 😀");
-  await it.peer.send(new Uint8Array(10));
-  await buffered(it.connection, 2);
-  assertEquals(it.connection.buffered, { messages: 2, bytes: 18 });
-  await it.connection.recv();
-  assertEquals(it.connection.buffered, { messages: 1, bytes: 10 });
-});
-
 // --- Streams ---
 
 test("readable takes nothing until it is read", async () => {
@@ -454,24 +420,4 @@ test("writable errors when the connection is closed", async () => {
   await it.connection.closed;
   await assertRejects(() => writer.write("x"), ConnectionClosedError);
   await assertRejects(() => writer.closed, ConnectionClosedError);
-});
-
-test("readable and writable pipe", async () => {
-  await using server = serve((request) =>
-    accept(request, (socket) => {
-      socket.onmessage = ({ data }) => socket.send(`${data}!`);
-    })
-  );
-  const [connection] = await connectWebSocket(server.url, { capture: "none" });
-  const upper = new TransformStream<string, string>({
-    transform: (text, controller) => controller.enqueue(text.toUpperCase()),
-  });
-  const reader = connection.readable.pipeThrough(upper).getReader();
-  const writer = connection.writable.getWriter();
-  for (const text of ["a", "b"]) {
-    await writer.write(text);
-    assertEquals((await reader.read()).value, `${text.toUpperCase()}!`);
-  }
-  await writer.close();
-  assertEquals((await reader.read()).done, true);
 });

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test, upgrade } from "./fixtures/captures.ts";
 import { frame, parseClose, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
-import { delay, eventually } from "./fixtures/wait.ts";
+import { eventually } from "./fixtures/wait.ts";
 
 const fail = () => {
   throw new Error("mine");
@@ -26,23 +26,6 @@ test("serve() rethrows what the handler or an onOpen threw", async () => {
   await eventually(() => opening.sockets.size === 1, "one socket");
   assertEquals((await dispose(opening)).message, "mine");
   await closed;
-});
-
-test("serve() closes sockets that are open with 1001, and forgets a pre-flight", async () => {
-  const server = serve((request) =>
-    accept(request, async (socket) => {
-      while (socket.readyState === WebSocket.OPEN) await delay(1);
-      throw new Error("the client has gone, which is no failure");
-    })
-  );
-  const socket = new WebSocket(server.url);
-  const code = new Promise((resolve) =>
-    socket.onclose = ({ code }) => resolve(code)
-  );
-  await eventually(() => server.sockets.size === 1, "one socket");
-  await server[Symbol.asyncDispose]();
-  assertEquals(await code, 1001);
-  assertEquals(server.requests.length, 1);
 });
 
 test("rawServer() rethrows what a handle threw", async () => {

@@ -1,4 +1,7 @@
-/** What a handshake asks and what an answer means, without a network. */
+/**
+ * What a handshake asks and what an answer means, without a network. Each rule of a
+ * valid upgrade is in hostile/handshakes.ts.
+ */
 
 import {
   assert,
@@ -211,22 +214,18 @@ const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 function judged(
   { status = 101, headers = {}, body = null, follow = false, native }: {
     status?: number;
-    headers?: Record<string, string | null>;
+    headers?: Record<string, string>;
     body?: Answer["body"];
     follow?: boolean;
     native?: boolean;
   },
 ): ReturnType<typeof judge> {
-  const valid = {
+  const valid = status === 101 && {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
     "Sec-WebSocket-Accept": ACCEPT,
   };
-  const all = new Headers(status === 101 ? valid : {});
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === null) all.delete(name);
-    else all.set(name, value);
-  }
+  const all = new Headers({ ...valid, ...headers });
   const context: HandshakeContext = {
     http: {},
     compression: false,
@@ -243,64 +242,24 @@ function judged(
   );
 }
 
-const VALID: Record<string, string>[] = [
-  {},
-  { Upgrade: "WebSocket", Connection: "upgrade" },
-  { Connection: "keep-alive, Upgrade" },
-  { "Sec-WebSocket-Protocol": "b" },
-];
-
-for (const headers of VALID) {
-  Deno.test(`judge() accepts an upgrade with ${JSON.stringify(headers)}`, async () => {
-    const response = await judged({ headers });
-    assert(response instanceof HandshakeResponse);
-    assertEquals([response.status, response.source], [101, "preflight"]);
-  });
-}
-
-const INVALID: [Record<string, string | null>, string, native?: boolean][] = [
-  [{ Upgrade: null }, "its Upgrade header is missing"],
-  [{ Upgrade: "h2c" }, `its Upgrade header is "h2c"`],
-  [{ Connection: null }, "its Connection header is missing"],
-  [{ Connection: "keep-alive" }, `its Connection header is "keep-alive"`],
-  [{ Connection: "upgraded, no-upgrade" }, "its Connection header is"],
-  [{ "Sec-WebSocket-Accept": null }, "its Sec-WebSocket-Accept header is miss"],
-  [
-    { "Sec-WebSocket-Accept": "s3pplmbitxaq9kygzzhzrbk+xoo=" },
-    "does not answer the key",
-  ],
-  [
-    { "Sec-WebSocket-Protocol": "c" },
-    `it chose the subprotocol "c", which was not offered`,
-  ],
-  [{ "Sec-WebSocket-Protocol": "A" }, `the subprotocol "A", which was not`],
-  [{ "Sec-WebSocket-Protocol": "a, b" }, "which was not offered"],
-  [
-    { "Sec-WebSocket-Extensions": "permessage-deflate" },
-    `it chose the extension "permessage-deflate", and none was offered`,
-  ],
-  // Deno's WebSocket would not take it.
-  [
-    { Connection: "keep-alive, Upgrade" },
-    `and it is "keep-alive, Upgrade"; capture "direct" takes it`,
-    true,
-  ],
-];
-
-for (const [headers, message, native] of INVALID) {
-  Deno.test(`judge() refuses an upgrade with ${JSON.stringify(headers)}, and names the rule`, async () => {
-    const error = await assertRejects(
-      () => judged({ headers, native }),
-      HandshakeError,
-      message,
-    );
-    assertMatch(error.message, /^Cannot connect to ws:\/\/a\.invalid\/x: /);
-    assertStringIncludes(error.message, "not a valid upgrade");
-    assertEquals(error.url, "ws://a.invalid/x?secret");
-    assertEquals(error.response?.status, 101);
-    assertEquals(error.transient, false);
-  });
-}
+Deno.test("judge() accepts a valid upgrade, and refuses one that breaks a rule for good, with its response", async () => {
+  const headers = { Connection: "keep-alive, Upgrade" };
+  const response = await judged({ headers });
+  assert(response instanceof HandshakeResponse);
+  assertEquals([response.status, response.source], [101, "preflight"]);
+  const error = await assertRejects(
+    () => judged({ headers, native: true }),
+    HandshakeError,
+    "Cannot connect to ws://a.invalid/x: the server's answer is not a valid upgrade: ",
+  );
+  assertStringIncludes(
+    error.message,
+    `"keep-alive, Upgrade"; capture "direct"`,
+  );
+  assertEquals(error.url, "ws://a.invalid/x?secret");
+  assertEquals(error.response?.status, 101);
+  assertEquals(error.transient, false);
+});
 
 Deno.test("judge() refuses any other status, with its reason and the body", async () => {
   const body = new Blob(["there is no such feed"]).stream();

@@ -112,18 +112,6 @@ test("Inbox.buffered counts UTF-16 length for text and bytes for binary", async 
   assertEquals(inbox.buffered, { messages: 0, bytes: 0 });
 });
 
-test("Inbox.buffered leaves out what a batch is collecting", async () => {
-  const inbox = createInbox();
-  inbox.push("abc");
-  const controller = new AbortController();
-  const batch = inbox.takeBatch(60_000, Infinity, controller.signal);
-  inbox.push("d");
-  assertEquals(inbox.buffered, { messages: 0, bytes: 0 });
-  controller.abort(new Error("enough"));
-  assertEquals(inbox.buffered, { messages: 2, bytes: 4 });
-  await assertRejects(() => batch, Error, "enough");
-});
-
 // --- take() ---
 
 test("Inbox.take() with a timeout rejects and consumes nothing", async (time) => {

@@ -5,6 +5,8 @@ import { run } from "./fixtures/cli.ts";
 import { CAPTURES } from "./fixtures/captures.ts";
 import { type ClientOrder, runClient } from "./fixtures/client.ts";
 import { certificates } from "./fixtures/certs.ts";
+import { workplace } from "./fixtures/command.ts";
+import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 
 function feed(identity?: { cert: string; key: string }) {
@@ -26,24 +28,14 @@ for (const capture of CAPTURES) {
     await using server = feed();
     const { port } = new URL(server.url);
     const url = `ws://localhost:${port}/`;
+    const [options, host] = [{ capture }, `localhost:${port}`];
     const [got, refused, again, without] = await Promise.all([
-      withNet({ url, options: { capture } }, `localhost:${port}`),
-      withNet(
-        { url: `${url}refuse`, options: { capture } },
-        `localhost:${port}`,
-      ),
-      withNet(
-        { url, options: { capture }, reconnect: true },
-        `localhost:${port}`,
-      ),
-      withNet({ url, options: { capture } }),
+      withNet({ url, options }, host),
+      withNet({ url: `${url}refuse`, options }, host),
+      withNet({ url, options, reconnect: true }, host),
+      withNet({ url, options }),
     ]);
-    assertEquals(got, {
-      status: 101,
-      message: "hello",
-      error: "",
-      printed: "",
-    });
+    assertEquals([got.status, got.message, got.error], [101, "hello", ""]);
     assertStringIncludes(refused.error, "HTTP error: 404 Not Found");
     assertEquals(again.message, "hello");
     assertStringIncludes(without.error, "NotCapable");
@@ -80,23 +72,30 @@ Deno.test("the command line needs the net to the host alone", async () => {
 
 Deno.test("the command line needs to write the file of --output alone, and to read that of --send-file", async () => {
   await using server = feed();
-  const folder = await Deno.makeTempDir();
-  try {
-    const net = `--allow-net=${new URL(server.url).host}`;
-    const [output, sent] = [`${folder}/out`, `${folder}/sent`];
-    await Deno.writeTextFile(sent, "hi");
-    const args = ["--count", "1", "--output", output, server.url];
-    const got = await wstap([net, `--allow-write=${output}`], ...args);
-    assertEquals(got.code, 0, got.stderr);
-    assertEquals(await Deno.readTextFile(output), "hello\n");
-    assertEquals((await wstap([net], ...args)).code, 6);
+  await using place = await workplace({ sent: "hi" });
+  const net = `--allow-net=${new URL(server.url).host}`;
+  const [output, sent] = [`${place.folder}/out`, `${place.folder}/sent`];
+  const args = ["--count", "1", "--output", output, server.url];
+  const got = await wstap([net, `--allow-write=${output}`], ...args);
+  assertEquals(got.code, 0, got.stderr);
+  assertEquals(await Deno.readTextFile(output), "hello\n");
+  assertEquals((await wstap([net], ...args)).code, 6);
 
-    const send = ["--count", "1", "--send-file", sent, server.url];
-    assertEquals((await wstap([net, `--allow-read=${sent}`], ...send)).code, 0);
-    assertEquals((await wstap([net], ...send)).code, 6);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  const send = ["--count", "1", "--send-file", sent, server.url];
+  assertEquals((await wstap([net, `--allow-read=${sent}`], ...send)).code, 0);
+  assertEquals((await wstap([net], ...send)).code, 6);
+});
+
+Deno.test("the command line needs the net to the proxy besides", async () => {
+  await using server = feed();
+  const { host, port } = new URL(server.url);
+  await using proxy = proxyTo(Number(port));
+  const args = ["-n", "1", "--proxy", `http://${proxy.host}`, server.url];
+  const net = `--allow-net=${host}`;
+  const { code, stderr } = await wstap([net], ...args);
+  assertEquals(code, 6);
+  assertStringIncludes(stderr, proxy.host);
+  assertEquals((await wstap([`${net},${proxy.host}`], ...args)).code, 0);
 });
 
 Deno.test("a replay needs the net to 127.0.0.1 and to read its file alone", async () => {

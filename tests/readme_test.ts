@@ -10,9 +10,15 @@ import {
 import { PERMISSIONS } from "../scripts/compile.ts";
 import { EXIT } from "../src/cli/errors.ts";
 import { certificates } from "./fixtures/certs.ts";
-import { command, moduleFlags, output, path } from "./fixtures/command.ts";
+import {
+  command,
+  moduleFlags,
+  output,
+  path,
+  workplace,
+} from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
-import { accept, serve, type TestServer } from "./fixtures/serve.ts";
+import { accept, sendEvents, serve } from "./fixtures/serve.ts";
 
 const pages = await Promise.all(
   ["README.md", "docs/command-line.md"].map((page) =>
@@ -35,30 +41,20 @@ const ELSEWHERE = [
 ];
 
 /** `/echo` sends back what it gets; everything else is a feed of three events. */
-function feed(): TestServer {
-  return serve((request) =>
-    accept(request, (socket) => {
-      if (request.url.endsWith("/echo")) {
-        socket.onmessage = ({ data }) => socket.send(data);
-        return;
-      }
-      for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
-      socket.close(4000, "that is all");
-    }, { protocol: offered(request) })
-  );
-}
+const feed = () =>
+  serve((request) => {
+    const offered = request.headers.get("sec-websocket-protocol");
+    return accept(request, (socket) => {
+      if (!request.url.endsWith("/echo")) return sendEvents(socket);
+      socket.onmessage = ({ data }) => socket.send(data);
+    }, { protocol: offered?.split(",")[0]?.trim() });
+  });
 
-/** The first subprotocol that a request offers. */
-function offered(request: Request): string | undefined {
-  return request.headers.get("sec-websocket-protocol")?.split(",")[0]?.trim();
-}
-
-/** A folder with the files that the commands name, and `wstap` in `bin`. */
-async function workplace() {
-  const folder = await Deno.makeTempDir();
+/** The files that the commands name, and `wstap` itself. */
+async function files(): Promise<Record<string, string>> {
   const { ca, client } = await certificates();
   const words = command(PERMISSIONS).map((word) => `'${word}'`).join(" ");
-  const files = {
+  return {
     "token.txt": "secret\n",
     "headers.txt": "X-Team: feeds\n",
     "request.json": '{"subscribe":"events"}',
@@ -67,34 +63,19 @@ async function workplace() {
     "client.key": client.key,
     "feed.ndjson":
       '{"time":"2024-05-06T07:08:09.010Z","type":"text","data":"hello"}\n',
-    "bin/wstap": `#!/bin/sh\nexec ${words} "$@"\n`,
-  };
-  await Deno.mkdir(`${folder}/bin`);
-  for (const [name, text] of Object.entries(files)) {
-    await Deno.writeTextFile(`${folder}/${name}`, text);
-  }
-  await Deno.chmod(`${folder}/bin/wstap`, 0o755);
-  return {
-    folder,
-    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+    "wstap": `#!/bin/sh\nexec ${words} "$@"\n`,
   };
 }
 
-const run = (program: string, args: string[], cwd: string) =>
-  output(program, args, {
-    cwd,
-    env: {
-      NO_PROXY: "127.0.0.1",
-      PATH: `${cwd}/bin:${Deno.env.get("PATH")}`,
-    },
-  });
+/** Where programs are found, `wstap` in the folder. */
+const search = (folder: string) => `${folder}:${Deno.env.get("PATH")}`;
 
 /** Runs a command that goes on until Ctrl-C, up to its first line. */
-async function untilInterrupted(line: string, cwd: string): Promise<void> {
+async function untilInterrupted(line: string, folder: string): Promise<void> {
   await using child = new Deno.Command("sh", {
     args: ["-c", `exec ${line}`],
-    cwd,
-    env: { PATH: `${cwd}/bin:${Deno.env.get("PATH")}` },
+    cwd: folder,
+    env: { PATH: search(folder) },
     stdout: "piped",
     stderr: "null",
   }).spawn();
@@ -118,7 +99,9 @@ for (const line of lines) {
       assert(/\bwstap\b/.test(line), "nobody has said how to test this one");
       await using server = feed();
       await using proxy = proxyTo(Number(new URL(server.url).port));
-      await using place = await workplace();
+      await using place = await workplace(await files());
+      const { folder } = place;
+      await Deno.chmod(`${folder}/wstap`, 0o755);
       const viaProxy = line.includes("--proxy");
       const changed = line
         .replaceAll("proxy.example:3128", proxy.host)
@@ -133,43 +116,17 @@ for (const line of lines) {
           (_, flags) => command(flags.split(" ")).join(" "),
         );
       if (line.startsWith("wstap replay ") && !line.endsWith("--help")) {
-        return await untilInterrupted(changed, place.folder);
+        return await untilInterrupted(changed, folder);
       }
-      const { code, stderr } = await run("sh", ["-c", changed], place.folder);
+      const { code, stderr } = await output("sh", ["-c", changed], {
+        cwd: folder,
+        env: { NO_PROXY: "127.0.0.1", PATH: search(folder) },
+      });
       assertEquals(code, 0, stderr);
       assertEquals(proxy.lines.length > 0, viaProxy);
     },
   });
 }
-
-const host = (server: TestServer) => new URL(server.url).host;
-
-/** Runs the command line with these permissions alone. */
-function tap(server: TestServer, permissions: string, ...args: string[]) {
-  const [program, ...words] = command(["--no-prompt", permissions]);
-  const url = `ws://${host(server)}/events`;
-  return run(program!, [...words, "-q", "-n", "1", ...args, url], ".");
-}
-
-for (const capture of ["preflight", "direct", "none"]) {
-  Deno.test(`the README's permissions are enough for capture ${capture}`, async () => {
-    await using server = feed();
-    const net = `--allow-net=${host(server)}`;
-    const { code, stdout } = await tap(server, net, "--capture", capture);
-    assertEquals({ code, stdout }, { code: 0, stdout: '{"id":1}\n' });
-  });
-}
-
-Deno.test("a proxy needs a permission of its own", async () => {
-  await using server = feed();
-  await using proxy = proxyTo(Number(new URL(server.url).port));
-  const net = `--allow-net=${host(server)}`;
-  const flags = ["--proxy", `http://${proxy.host}`];
-  const { code, stderr } = await tap(server, net, ...flags);
-  assertEquals(code, 6);
-  assertStringIncludes(stderr, proxy.host);
-  assertEquals((await tap(server, `${net},${proxy.host}`, ...flags)).code, 0);
-});
 
 Deno.test("docs/errors.md lists every exit code", async () => {
   const text = await Deno.readTextFile(path("docs/errors.md"));

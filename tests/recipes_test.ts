@@ -9,9 +9,20 @@ import {
 import { DatabaseSync } from "node:sqlite";
 
 import { certificates } from "./fixtures/certs.ts";
-import { moduleFlags, output, path, rootUrl } from "./fixtures/command.ts";
+import {
+  moduleFlags,
+  output,
+  path,
+  rootUrl,
+  workplace,
+} from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
-import { accept, serve, type TestServer } from "./fixtures/serve.ts";
+import {
+  accept,
+  sendEvents,
+  serve,
+  type TestServer,
+} from "./fixtures/serve.ts";
 import { eventually, quietPort } from "./fixtures/wait.ts";
 
 const recipes = await Deno.readTextFile(path("docs/recipes.md"));
@@ -27,23 +38,7 @@ function block(heading: string, language: string): string {
 }
 
 /** A feed of three events, which it then ends for good. */
-function feed(): TestServer {
-  return serve((request) =>
-    accept(request, (socket) => {
-      for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
-      socket.close(4000, "that is all");
-    })
-  );
-}
-
-/** A folder of its own for a recipe. */
-async function workplace() {
-  const folder = await Deno.makeTempDir();
-  return {
-    folder,
-    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
-  };
-}
+const feed = () => serve((request) => accept(request, sendEvents));
 
 /** Runs a recipe in a folder, with other names in the place of its hosts. */
 async function run(
@@ -156,19 +151,15 @@ Deno.test({
   ignore: !installed("node"),
   async fn() {
     const { ca, server: identity, client } = await certificates();
-    await using place = await workplace();
-    const { folder } = place;
-    const files = {
+    await using place = await workplace({
       "ca.pem": ca,
       "server.pem": identity.cert,
       "server.key": identity.key,
       "client.pem": client.cert,
       "client.key": client.key,
       "server.cjs": MUTUAL_TLS_SERVER,
-    };
-    for (const [name, text] of Object.entries(files)) {
-      await Deno.writeTextFile(`${folder}/${name}`, text);
-    }
+    });
+    const { folder } = place;
     const server = new Deno.Command("node", {
       args: ["server.cjs"],
       cwd: folder,
@@ -225,14 +216,13 @@ Deno.test({
   name: "the systemd unit is valid (needs systemd-analyze)",
   ignore: !installed("systemd-analyze"),
   async fn() {
-    await using place = await workplace();
     const unit = block("As a systemd unit", "ini");
-    assertStringIncludes(unit, "ExecStart=/usr/local/bin/wstap ");
+    const program = "ExecStart=/usr/local/bin/wstap ";
+    assertStringIncludes(unit, program);
+    await using place = await workplace({
+      "feed.service": unit.replace(program, `ExecStart=${Deno.execPath()} `),
+    });
     const file = `${place.folder}/feed.service`;
-    await Deno.writeTextFile(
-      file,
-      unit.replace("/usr/local/bin/wstap", Deno.execPath()),
-    );
     const args = ["verify", "--man=no", file];
     const { stderr } = await output("systemd-analyze", args);
     const complaints = stderr.split("\n")

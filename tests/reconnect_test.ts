@@ -120,16 +120,6 @@ test("connections() gives one connection after the other, with its response and 
   assertEquals(seen, expected);
 });
 
-test("connections() gives Uint8Arrays where binary is bytes", async () => {
-  await using server = feed((peer) => peer.send(new Uint8Array([1, 2])));
-  const generator = connections(server.url, { ...QUICK, binary: "bytes" });
-  for await (const [connection] of generator) {
-    const message: string | Uint8Array | null = await connection.recv();
-    assertEquals(message, new Uint8Array([1, 2]));
-    break;
-  }
-});
-
 test("connections() connects again after a close by the server", async () => {
   for (const code of [1000, 1001, undefined, 1011, 1012, 1013, 3000, 3999]) {
     await using server = feed(closeWith(code));

@@ -197,23 +197,17 @@ each.test("no error shows credentials, tokens or headers, however it is printed"
   await attempt("has a fragment", "ws://127.0.0.1/#s3cret-token");
   await attempt("has no scheme of ours", "http://127.0.0.1/");
   await attempt("is no URL", "ws://[");
-  await attempt("has a header that is none", "ws://127.0.0.1", {
-    headers: { "X-Key": "s3cret-bearer\n" + "s3cret-token" },
-  });
-  await attempt("has a proxy that is not there", "ws://127.0.0.1:9", {
-    http: {
-      proxy: {
-        url: `http://127.0.0.1:${closedPort}`,
-        basicAuth: { username: "s3cret-user", password: "s3cret-pass" },
-      },
-    },
-  });
-  await attempt("has a proxy that is none", "ws://127.0.0.1:9", {
-    http: { proxy: { url: "nothing://s3cret-user:s3cret-pass@host" } },
-  });
-  await attempt("has a key that is none", "wss://127.0.0.1:9", {
-    http: { cert: "s3cret-token", key: "s3cret-pass" },
-  });
+  const nobody = "wss://127.0.0.1:9";
+  const headers = { "X-Key": "s3cret-bearer\n" + "s3cret-token" };
+  await attempt("has a header that is none", nobody, { headers });
+  const basicAuth = { username: "s3cret-user", password: "s3cret-pass" };
+  const absent = { url: `http://127.0.0.1:${closedPort}`, basicAuth };
+  const nothing = { url: "nothing://s3cret-user:s3cret-pass@host" };
+  for (const proxy of [absent, nothing]) {
+    await attempt(`has the proxy ${proxy.url}`, nobody, { http: { proxy } });
+  }
+  const http = { cert: "s3cret-token", key: "s3cret-pass" };
+  await attempt("has a key that is none", nobody, { http });
   await silent[Symbol.asyncDispose]();
   await untrusted[Symbol.asyncDispose]();
   for (const [name, error] of failures) {
