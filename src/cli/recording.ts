@@ -75,6 +75,9 @@ export interface Summary {
 /** No line of a recording is longer than this many bytes: a message has 64 MiB, and a byte of it takes up to six. */
 const MAX_LINE = 400 * 1024 * 1024;
 
+/** How many bytes of a file are read at once. */
+const READ_SIZE = 256 * 1024;
+
 /** A recording in a file, which is never in memory as a whole. */
 export class Recording {
   readonly path: string;
@@ -286,7 +289,7 @@ async function* readUpTo(
   file: Deno.FsFile,
   size: number,
 ): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(64 * 1024);
+  const buffer = new Uint8Array(READ_SIZE);
   while (size > 0) {
     const length = await file.read(
       buffer.subarray(0, Math.min(size, buffer.length)),
