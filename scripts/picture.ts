@@ -15,7 +15,7 @@ const MARGIN = 16;
 
 const COMMANDS = [
   "wstap demo -n 4 --summary",
-  "wstap demo -n 1 --format json --quiet",
+  "wstap ping -n 3 --interval 100ms ws://127.0.0.1:8080/events",
   "wstap ws://127.0.0.1:8080/refuse/404; echo $?",
 ];
 

@@ -63,6 +63,20 @@ Deno.test("wstap ping sends pings at the interval, however long a pong takes", a
   assert(Number(first![1]) > Number(third![1]));
 });
 
+Deno.test("wstap ping takes the messages in front of a pong, however many", async () => {
+  const message = frame(2, new Uint8Array(1024 * 1024));
+  await using server = pongs(async (number, peer) => {
+    if (number === 2) {
+      for (let i = 0; i < 40; i++) await peer.write(message);
+    }
+    return true;
+  });
+  const { code, stdout } = await run(
+    ["ping", "-n", "3", "--interval", "10ms", server.url],
+  );
+  assertEquals(code, 0, stdout);
+});
+
 Deno.test("a pong that does not come is told, and ends wstap ping with 1", async () => {
   await using server = pongs((number) => number === 1);
   const { code, stdout } = await run(
@@ -89,6 +103,19 @@ Deno.test("a connection that ends early is told, and ends wstap ping with 1", as
     /\nwstap: the server closed with 1001 "restart"\n/,
   );
   assertMatch(closed.stdout, /\n2 pings sent, 1 pong received, 50% lost/);
+
+  await using between = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.upgrade();
+    const ping = await peer.readFrame();
+    await peer.write(frame(PONG, ping!.payload));
+    await peer.closeFrame(1000);
+    await peer.waitForEnd();
+  });
+  const early = await run(["ping", "--interval", "1h", between.url]);
+  assertEquals(early.code, 1);
+  assertMatch(early.stderr, /\nwstap: the server closed with 1000\n/);
+  assertMatch(early.stdout, /\n1 ping sent, 1 pong received, 0% lost/);
 
   await using drops = pongs((_, peer) => {
     peer.end();

@@ -236,9 +236,11 @@ Deno.test("several connections in one file are one feed, without the time betwee
     // An earlier time: the clock was set.
     ...[open(-DAY), text(1 - DAY, "b"), text(-9 * DAY, "c")],
     ...[open(DAY), text(DAY, "d"), close(DAY + 1, 4002)],
+    // An old recording behind it.
+    text(3 * DAY, "e"),
   );
   const { messages, code } = await replayed(file.path);
-  assertEquals([messages, code], [["a", "b", "c", "d"], 4002]);
+  assertEquals([messages, code], [["a", "b", "c", "d", "e"], 4002]);
 });
 
 Deno.test("--speed waits less, or not at all", async () => {
@@ -251,21 +253,37 @@ Deno.test("--speed waits less, or not at all", async () => {
 });
 
 Deno.test("--speed 0.5 takes twice as long", async () => {
-  await using file = await recorded(text(0, "a"), text(300, "b"));
+  await using file = await recorded(text(0, "a"), text(600, "b"));
   await using replay = await startReplay(file.path, "--speed", "0.5");
   const [connection] = await connect(replay.url);
   await connection.recv();
   const start = performance.now();
   await connection.recv();
-  assert(performance.now() - start > 400);
+  assert(performance.now() - start > 700);
   await connection.close();
 });
 
-Deno.test("--loop begins again", async () => {
-  await using file = await recorded(open(0), text(1, "a"), close(2, 4000));
+Deno.test("a clock that was set back takes no time, and does not shorten what follows", async () => {
+  await using file = await recorded(
+    ...[text(0, "a"), text(-5000, "b"), text(-4000, "c")],
+  );
+  await using replay = await startReplay(file.path);
+  const [connection] = await connect(replay.url);
+  await connection.recv();
+  await connection.recv();
+  const start = performance.now();
+  assertEquals(await connection.recv(), "c");
+  assert(performance.now() - start > 500);
+  await connection.close();
+});
+
+Deno.test("--loop begins again, with the time up to the end of the recording", async () => {
+  await using file = await recorded(open(0), text(50, "a"), close(100, 4000));
   await using replay = await startReplay(file.path, "--loop");
   const [connection] = await connect(replay.url);
-  for (let i = 0; i < 50; i++) assertEquals(await connection.recv(), "a");
+  const start = performance.now();
+  for (let i = 0; i < 10; i++) assertEquals(await connection.recv(), "a");
+  assert(performance.now() - start > 500);
   await connection.close();
 });
 
@@ -556,4 +574,25 @@ Deno.test("--include keeps the head out of a recording", async () => {
   );
   assertMatch(stdout, /^HTTP\/1.1 101 /);
   assertEquals(parse(await Deno.readTextFile(path))[0]?.type, "open");
+});
+
+Deno.test("a client that breaks the protocol is told so, and others go on", async () => {
+  await using file = await recorded(text(0, "a"), text(3_600_000, "b"));
+  await using replay = await startReplay(file.path);
+  const [other] = await connect(replay.url);
+  using conn = await slowClient(replay.url);
+  await conn.write(new Uint8Array([0x81, 1, 65])); // without a mask
+  let bytes: number[] = [];
+  const buffer = new Uint8Array(1000);
+  const read = () => within(conn.read(buffer), PATIENCE, "the end");
+  for (let length; (length = await read()) !== null;) {
+    bytes = [...bytes, ...buffer.subarray(0, length)];
+    const close = bytes.indexOf(0x88);
+    if (close === -1 || bytes.length < close + 4) continue;
+    assertEquals(bytes[close + 2]! << 8 | bytes[close + 3]!, 1002);
+    break;
+  }
+  assert(bytes.includes(0x88));
+  assert(await other.ping({ timeout: "10s" }) > 0);
+  await other.close();
 });

@@ -116,7 +116,7 @@ async function demo(
     return stop.code ?? EXIT.ended;
   }
   const settings = tapSettings(args, [`${feed.url}/events`]);
-  notes.say(`tapping ${feed.url}/events, which this process feeds`);
+  notes.say(`connecting to ${feed.url}/events, which this process serves`);
   return await tap(
     {
       ...settings,

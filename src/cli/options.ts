@@ -510,7 +510,7 @@ _wstap() {
   _arguments -s \\
     ${specs.join(" \\\n    ")} \\
     '1:URL or command:(${COMMANDS.join(" ")})' \\
-    '*:argument:_alternative "files:file:_files" "shells:shell:(${
+    '*:argument: _alternative "files:file:_files" "shells:shell:(${
     SHELLS.join(" ")
   })"'
 }

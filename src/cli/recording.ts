@@ -13,7 +13,7 @@ import { lines } from "./io.ts";
 import type { Message } from "./server.ts";
 import { decodeText, shownUrl } from "./text.ts";
 
-/** The version of the format. A higher one is refused. */
+/** The version of the format. Any other is refused. */
 const VERSION = 1;
 
 /** How a recorded connection ended. */
@@ -24,7 +24,7 @@ export type Ending =
   /** The recording was stopped, or does not say. */
   | { readonly how: "stopped" };
 
-/** The line that a connection begins with: nothing secret is in it. */
+/** Formats the line that a connection begins with. It holds no secret. */
 export function openLine(
   { url, status, headers }: HandshakeResponse,
   protocol: string,
@@ -38,12 +38,12 @@ export function openLine(
   });
 }
 
-/** The line that a connection ends with. */
+/** Formats the line that a connection ends with. */
 export function closeLine({ code, reason, clean }: CloseInfo): string {
   return line("close", { code, reason, clean });
 }
 
-/** The line that a connection ends with which wstap itself has ended. */
+/** Formats the line that a connection ends with if wstap itself has ended it. */
 export function stopLine(): string {
   return line("stop", {});
 }
@@ -53,12 +53,12 @@ function line(type: string, fields: Record<string, unknown>): string {
   return JSON.stringify({ time, type, ...fields }) + "\n";
 }
 
-/** A message of a recording, or its end. */
+/** A message of a recording or its end, with the milliseconds since its start. */
 export type Moment =
   & { readonly at: number }
   & ({ readonly message: Message } | { readonly ending: Ending });
 
-/** What is known of a recording before it is played. */
+/** What a recording holds. */
 export interface Summary {
   readonly messages: number;
   /** Milliseconds from its start to its end. */
@@ -68,12 +68,15 @@ export interface Summary {
   readonly url: string | null;
   /** The subprotocol of the first connection, `""` if it had none. */
   readonly protocol: string;
-  /** Whether it breaks off: what wrote it was killed, or has not ended. */
+  /** Whether its end is missing: what wrote it was killed, or still runs. */
   readonly breaksOff: boolean;
 }
 
-/** No line of a recording is longer than this many bytes: a message has 64 MiB, and a byte of it takes up to six. */
+/** The longest line in bytes: a message has at most 64 MiB, and JSON writes a byte of it with up to six. */
 const MAX_LINE = 400 * 1024 * 1024;
+
+/** How many bytes of a file are read at once. */
+const READ_SIZE = 256 * 1024;
 
 /** A recording in a file, which is never in memory as a whole. */
 export class Recording {
@@ -286,7 +289,7 @@ async function* readUpTo(
   file: Deno.FsFile,
   size: number,
 ): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(64 * 1024);
+  const buffer = new Uint8Array(READ_SIZE);
   while (size > 0) {
     const length = await file.read(
       buffer.subarray(0, Math.min(size, buffer.length)),

@@ -1,7 +1,7 @@
 /**
- * As much of a WebSocket server as the demo and a replay take. `Deno.serve`
- * would not do: its sockets cannot be cut, hold no sender back, and send no
- * close code below 3000 but 1000.
+ * A small WebSocket server for the demo and for replays. `Deno.serve` would not
+ * do: its sockets cannot be cut, do not hold the sender back, and can send no
+ * close code below 3000 except 1000.
  *
  * @module
  */
@@ -34,26 +34,26 @@ export interface ServerRequest {
   readonly protocols: readonly string[];
 }
 
-/** An answer over HTTP that is no upgrade. */
+/** An HTTP response that refuses the upgrade. */
 export interface Refusal {
   readonly status: number;
   readonly headers?: readonly [name: string, value: string][];
   readonly body: string;
 }
 
-/** What becomes of an upgrade. */
+/** How an upgrade is answered, and what its client gets. */
 export interface Acceptance {
   /** Added to those of the handshake. */
   readonly headers?: readonly [name: string, value: string][];
   /** The subprotocol that is chosen, if any. */
   readonly protocol?: string;
-  /** Sends what the client is to get. The connection stays open when it is through. */
+  /** Sends messages to the client. The connection stays open after it has returned. */
   serve(client: Client): Promise<void>;
-  /** Called with each message of the client; nothing more is read until it is through. */
+  /** Called with each message of the client. Nothing more is read until it has returned. */
   receive?(client: Client, message: Message): Promise<void>;
 }
 
-/** The client ended its connection, or lost it. */
+/** Thrown when the client has closed or lost its connection. */
 export class ClientGone extends Error {
   override readonly name = "ClientGone";
 }
@@ -61,13 +61,17 @@ export class ClientGone extends Error {
 /** How long a client may take to answer a close, in milliseconds. */
 const CLOSE_TIMEOUT = 5_000;
 
-/** How long it may take to see that its connection was cut, or that the server ends. */
+/** How long a client may take to end a connection that is cut, refused or shut down, in milliseconds. */
 const CUT_TIMEOUT = 1_000;
 
 /** How many bytes one read may bring. */
 const READ_SIZE = 16 * 1024;
 
-/** Starts a server, or says why the port cannot be had. */
+/**
+ * Starts a server.
+ *
+ * @throws {CliError} If it cannot listen on the port.
+ */
 export function listen(
   port: number,
   answer: (request: ServerRequest) => Refusal | Acceptance,
@@ -86,15 +90,13 @@ export class Server implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #answer: (request: ServerRequest) => Refusal | Acceptance;
   readonly #clients = new Set<Client>();
-  /** The connections that have not got so far. */
+  /** The connections that have not been answered yet. */
   readonly #connecting = new Set<Deno.Conn>();
   readonly #running = new Set<Promise<void>>();
 
   /**
-   * Listens at once.
-   *
-   * @param port 0 for any that is free.
-   * @param answer Decides about each request.
+   * @param port The port to listen on; 0 for any that is free.
+   * @param answer Called with each request.
    */
   constructor(
     port: number,
@@ -126,14 +128,8 @@ export class Server implements AsyncDisposable {
 
   async #serve(conn: Deno.TcpConn): Promise<void> {
     this.#connecting.add(conn);
-    let client;
-    try {
-      client = await this.#accept(conn);
-    } catch {
-      // It hung up, or the server ends.
-    } finally {
-      this.#connecting.delete(conn);
-    }
+    const client = await this.#accept(conn);
+    this.#connecting.delete(conn);
     if (client === undefined) return closeQuietly(conn);
     this.#clients.add(client);
     try {
@@ -143,10 +139,19 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Answers a request; gives the client that an upgrade makes of it. */
+  /**
+   * Answers the request of a connection.
+   *
+   * @returns The client, if the request was an upgrade and has been accepted.
+   */
   async #accept(conn: Deno.TcpConn): Promise<Client | undefined> {
     const reader = new HeadReader(conn);
-    const request = parseRequest(await reader.readLines());
+    let request;
+    try {
+      request = parseRequest(await reader.readLines());
+    } catch {
+      return; // it hung up, or sent no head
+    }
     if (request === null) {
       return await refuse(conn, {
         status: 400,
@@ -163,19 +168,21 @@ export class Server implements AsyncDisposable {
       });
     }
     const { headers = [], protocol } = answer;
-    await writeAll(
-      conn,
-      encodeHead("HTTP/1.1 101 Switching Protocols", [
-        ["Upgrade", "websocket"],
-        ["Connection", "Upgrade"],
-        ["Sec-WebSocket-Accept", acceptFor(request.key)],
-        ...(protocol === undefined
-          ? []
-          : [["Sec-WebSocket-Protocol", protocol] as [string, string]]),
-        ["Date", new Date().toUTCString()],
-        ...headers,
-      ]),
-    );
+    const head = encodeHead("HTTP/1.1 101 Switching Protocols", [
+      ["Upgrade", "websocket"],
+      ["Connection", "Upgrade"],
+      ["Sec-WebSocket-Accept", acceptFor(request.key)],
+      ...(protocol === undefined
+        ? []
+        : [["Sec-WebSocket-Protocol", protocol] as [string, string]]),
+      ["Date", new Date().toUTCString()],
+      ...headers,
+    ]);
+    try {
+      await writeAll(conn, head);
+    } catch {
+      return; // it hung up
+    }
     return new Client(conn, reader.takeRest(), answer);
   }
 
@@ -206,10 +213,10 @@ export class Client {
   #ping: Uint8Array | null = null;
   #closeSent = false;
   /** Whether a close frame came. */
-  #closed = false;
+  #closeReceived = false;
   #stalled = false;
   /** Whether something could not be written. */
-  #lost = false;
+  #writeFailed = false;
 
   constructor(conn: Deno.TcpConn, rest: Uint8Array, acceptance: Acceptance) {
     this.#conn = conn;
@@ -220,7 +227,7 @@ export class Client {
       onPing: (payload) => this.#answerPing(payload),
       onPong() {},
       onClose: (code) => {
-        this.#closed = true;
+        this.#closeReceived = true;
         this.#sendClose(code === 1005 ? undefined : code, "");
       },
     }, { peer: "client" });
@@ -260,7 +267,7 @@ export class Client {
     const cancel = after(timeout, () => closeQuietly(this.#conn));
     try {
       await this.#sendClose(code, reason);
-      await this.#end();
+      await this.#ended();
     } finally {
       cancel();
     }
@@ -273,7 +280,7 @@ export class Client {
     try {
       await this.#writing;
       await this.#conn.closeWrite();
-      await this.#end();
+      await this.#ended();
     } catch {
       // It is over already.
     } finally {
@@ -281,10 +288,10 @@ export class Client {
     }
   }
 
-  /** From now on sends nothing and answers nothing, and resolves when the client has gone. */
+  /** Answers nothing any more, and resolves when the client has gone. */
   async stall(): Promise<void> {
     this.#stalled = true;
-    await this.#end();
+    await this.#ended();
   }
 
   /** Serves the client until the connection is over. */
@@ -292,17 +299,19 @@ export class Client {
     const serving = this.#acceptance.serve(this).catch((error) => {
       if (!(error instanceof ClientGone)) throw error;
     });
+    let brokeProtocol = false;
     try {
       await this.#read();
     } catch (error) {
       if (error instanceof ProtocolError) {
-        await this.#sendClose(error.code, error.message);
-      }
-      // Otherwise it was lost, or closed here.
+        brokeProtocol = true;
+        this.#sendClose(error.code, error.message);
+      } else if (!(error instanceof ClientGone)) throw error;
     }
-    // The close frame is still on its way.
+    // The close frame may still be on its way.
     const cancel = after(CUT_TIMEOUT, () => closeQuietly(this.#conn));
     await this.#writing;
+    if (brokeProtocol) await drain(this.#conn);
     cancel();
     closeQuietly(this.#conn);
     this.#gone.abort(new ClientGone());
@@ -312,19 +321,24 @@ export class Client {
   async #read(): Promise<void> {
     const buffer = new Uint8Array(READ_SIZE);
     let bytes: Uint8Array = this.#rest;
-    do {
+    while (true) {
       if (!this.#stalled) this.#decoder.push(bytes);
       for (const message of this.#messages.splice(0)) {
         await this.#acceptance.receive?.(this, message);
       }
-      if (this.#closed) return;
-      const length = await this.#conn.read(buffer);
+      if (this.#closeReceived) return;
+      let length;
+      try {
+        length = await this.#conn.read(buffer);
+      } catch {
+        return; // it was lost, or closed here
+      }
       if (length === null) return;
       bytes = buffer.subarray(0, length);
-    } while (true);
+    }
   }
 
-  #end(): Promise<void> {
+  #ended(): Promise<void> {
     if (this.gone.aborted) return Promise.resolve();
     return new Promise((resolve) =>
       this.gone.addEventListener("abort", () => resolve(), { once: true })
@@ -339,7 +353,7 @@ export class Client {
     this.#enqueue(async () => {
       const payload = this.#ping!;
       this.#ping = null;
-      if (this.#closeSent || this.#stalled) return;
+      if (this.#closeSent) return;
       await writeAll(
         this.#conn,
         encodeFrame(OPCODE.pong, payload, { mask: false }),
@@ -348,7 +362,7 @@ export class Client {
   }
 
   #sendClose(code: number | undefined, reason: string): Promise<void> {
-    if (this.#closeSent || this.#stalled) return this.#writing;
+    if (this.#closeSent) return this.#writing;
     this.#closeSent = true;
     this.#enqueue(() =>
       writeAll(this.#conn, encodeClose(code, reason, { mask: false }))
@@ -358,13 +372,13 @@ export class Client {
 
   async #write(frames: Uint8Array[]): Promise<void> {
     await this.#enqueue(() => writeAll(this.#conn, concat(frames)));
-    if (this.#lost) throw new ClientGone();
+    if (this.#writeFailed) throw new ClientGone();
   }
 
   /** Writes behind everything else; gives a promise that never rejects. */
   #enqueue(write: () => Promise<void>): Promise<void> {
     this.#writing = this.#writing.then(write).catch(() => {
-      this.#lost = true;
+      this.#writeFailed = true;
       closeQuietly(this.#conn);
     });
     return this.#writing;
@@ -411,30 +425,37 @@ async function refuse(
   conn: Deno.TcpConn,
   { status, headers = [], body }: Refusal,
 ): Promise<undefined> {
-  const bytes = new TextEncoder().encode(body);
-  const hasBody = status !== 204 && status !== 304;
+  const { STATUS_CODES } = await import("node:http");
+  const bytes = new TextEncoder().encode(
+    status === 204 || status === 304 ? "" : body,
+  );
+  const content: [name: string, value: string][] = [
+    ["Content-Type", "text/plain; charset=utf-8"],
+    ["Content-Length", `${bytes.length}`],
+  ];
+  const head = encodeHead(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`, [
+    ["Date", new Date().toUTCString()],
+    ["Connection", "close"],
+    ...(bytes.length > 0 ? content : []),
+    ...headers,
+  ]);
   const cancel = after(CUT_TIMEOUT, () => closeQuietly(conn));
   try {
-    const content: [name: string, value: string][] = [
-      ["Content-Type", "text/plain; charset=utf-8"],
-      ["Content-Length", `${bytes.length}`],
-    ];
-    const { STATUS_CODES } = await import("node:http");
-    const head = encodeHead(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
-      [
-        ["Date", new Date().toUTCString()],
-        ["Connection", "close"],
-        ...(hasBody ? content : []),
-        ...headers,
-      ],
-    );
-    await writeAll(conn, hasBody ? concat([head, bytes]) : head);
+    await writeAll(conn, concat([head, bytes]));
     await conn.closeWrite();
-    // To close it with something unread in it could take the answer back.
-    const buffer = new Uint8Array(READ_SIZE);
+  } catch {
+    // It hung up.
+  }
+  await drain(conn);
+  cancel();
+}
+
+/** Reads until the end: to close a connection with unread bytes in it could take back what was sent. */
+async function drain(conn: Deno.TcpConn): Promise<void> {
+  const buffer = new Uint8Array(READ_SIZE);
+  try {
     while (await conn.read(buffer) !== null);
-  } finally {
-    cancel();
+  } catch {
+    // It was lost, or is closed.
   }
 }
