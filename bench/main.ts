@@ -11,17 +11,22 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "node:util";
 import type { Job } from "./client.ts";
 import { findPeers } from "./peers.ts";
 import { chart, describeMachine, type Result, table } from "./report.ts";
 import { type Row, ROWS, type Run } from "./rows.ts";
 
-const args = parseArgs(Deno.args, {
-  boolean: ["short"],
-  string: ["only", "rounds", "import-map"],
+const { values: args } = parseArgs({
+  args: Deno.args,
+  options: {
+    short: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    rounds: { type: "string" },
+    "import-map": { type: "string" },
+  },
 });
-const { short, only = "" } = args;
+const { short, only } = args;
 const rounds = short ? 1 : Number(args.rounds ?? 7);
 
 /** How long one measurement may take, in milliseconds. */

@@ -15,7 +15,7 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "node:util";
 import { CAPTURES, echo } from "./client.ts";
 import { categoryOf, failures, table } from "./report.ts";
 import { type FuzzingServer, NotFoundError, startServer } from "./server.ts";
@@ -23,8 +23,12 @@ import { type FuzzingServer, NotFoundError, startServer } from "./server.ts";
 /** The cases of the short form: no messages that are many or large. */
 const SHORT = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"];
 
-const args = parseArgs(Deno.args, { boolean: ["short"], string: ["_"] });
-const patterns = args.short ? SHORT : args._.map(String);
+const { values, positionals } = parseArgs({
+  args: Deno.args,
+  options: { short: { type: "boolean" } },
+  allowPositionals: true,
+});
+const patterns = values.short ? SHORT : positionals;
 
 /** The numbers of the cases that the server was started with, such as `"1.1.1"`. */
 async function listCases(server: FuzzingServer): Promise<string[]> {

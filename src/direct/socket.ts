@@ -33,7 +33,7 @@ const MAX_KEPT = 128 * 1024;
  * After so many reads, or milliseconds of decoding, the event loop gets a turn: a
  * read of what has come already does not give it one.
  */
-const READS_A_TURN = 64;
+const READS_A_TURN = 512;
 const DECODING_A_TURN = 10;
 
 /** How many bytes of queued frames are put together into one write. */
