@@ -185,7 +185,7 @@ Deno.test("the library that compresses is not even fetched before it is needed",
     await Deno.writeTextFile(
       map,
       JSON.stringify({
-        imports: { ...imports, pako: `http://${host}/pako.js` },
+        imports: { ...imports, "npm:pako@3.0.3": `http://${host}/pako.js` },
       }),
     );
     const flags = [`--import-map=${map}`, `--allow-import=${host}`];
