@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { ZStream } from "pako";
+import type { ZStream } from "npm:pako@3.0.3";
 import { quote } from "../text.ts";
 import { ProtocolError } from "./frames.ts";
 
@@ -120,7 +120,7 @@ const LEVEL = 6;
 export async function createDeflate(
   parameters: DeflateParameters,
 ): Promise<{ inflater: Inflater; deflater: Deflater }> {
-  const pako = await import("pako");
+  const pako = await import("npm:pako@3.0.3");
   return {
     inflater: new PakoInflater(pako, parameters.serverNoContextTakeover),
     deflater: new PakoDeflater(
@@ -131,7 +131,7 @@ export async function createDeflate(
   };
 }
 
-type Pako = typeof import("pako");
+type Pako = typeof import("npm:pako@3.0.3");
 
 class PakoInflater implements Inflater {
   readonly #pako: Pako;
