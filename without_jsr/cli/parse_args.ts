@@ -1,7 +1,7 @@
 // @ts-types="npm:@types/minimist@1.2.5"
 import minimist from "npm:minimist@1.2.8";
 
-/** What `parseArgs` reads: of the options of @std, those that are used here. */
+/** Options of {@linkcode parseArgs}: those of @std that this project uses. */
 export interface ParseOptions<
   TBooleans extends string = string,
   TStrings extends string = string,
@@ -18,7 +18,7 @@ export interface ParseOptions<
   unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
 
-/** What `parseArgs` gives. */
+/** The result of {@linkcode parseArgs}. */
 export type Args<
   TBooleans extends string = never,
   TStrings extends string = never,
@@ -32,7 +32,7 @@ export type Args<
   & { [key in Extract<TBooleans, TCollectable>]: boolean[] }
   & { _: (string | number)[]; "--"?: string[]; [key: string]: unknown };
 
-/** Parses command-line arguments like `@std/cli`, whose ancestor minimist is. */
+/** Parses command-line arguments as `@std/cli` does, with minimist, from which it descends. */
 export function parseArgs<
   TBooleans extends string = never,
   TStrings extends string = never,
@@ -59,8 +59,8 @@ export function parseArgs<
     [...strings, ...booleans, ...collect, ...groups.flat()],
   );
 
-  // The two read `--key value` and `--no-key` differently, so minimist gets
-  // `--key=value`, which it can only read as @std does.
+  // minimist and @std read `--key value` and `--no-key` differently, so minimist
+  // is given `--key=value`, which both read alike.
   const end = args.includes("--") ? args.indexOf("--") : args.length;
   const explicit: string[] = [];
   for (let i = 0; i < end; i++) {
@@ -93,14 +93,14 @@ export function parseArgs<
     string: [...strings],
     default: options.default,
     unknown: (arg) => {
-      if (arg.startsWith("--")) return true; // asked above
+      if (arg.startsWith("--")) return true; // `unknown` was called above
       if (!/^-./.test(arg)) return unknown(arg) !== false;
       const letter = arg.slice(1).split("").find((it) => !known.has(it));
       return letter === undefined || unknown(arg, letter, true) !== false;
     },
   });
 
-  // minimist keeps every value of a repeated option, @std the last one.
+  // For a repeated option minimist keeps every value, @std only the last one.
   for (const [key, value] of Object.entries(parsed)) {
     if (key === "_" || key === "--") continue;
     if (collect.has(key)) parsed[key] = [value].flat();
