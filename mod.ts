@@ -1,7 +1,9 @@
 /**
- * Taps a WebSocket feed: connects, hands back the connection *and* the HTTP
- * response that answered the handshake, and drains messages one at a time
- * (`recv`) or in timed batches (`recvBatch`), losing none.
+ * A WebSocket client that returns the HTTP response of the handshake together
+ * with the connection.
+ *
+ * Messages are received one at a time with `recv()` or in timed batches with
+ * `recvBatch()`. A call that times out or is aborted loses no message.
  *
  * @example Messages one at a time
  * ```ts no-eval

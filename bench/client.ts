@@ -1,6 +1,6 @@
 /**
- * One measurement in a process of its own: takes a {@linkcode Job} as its
- * argument, and prints a line of JSON with what it measured.
+ * Runs one measurement in a process of its own. Its argument is a
+ * {@linkcode Job} in JSON; it prints the measured numbers as a JSON array.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { connectWebSocket, type WebSocketConnection } from "../mod.ts";
 import { Inbox } from "../src/inbox.ts";
 import type { Order } from "./sender.ts";
 
-/** What to measure, and how. */
+/** One measurement. */
 export interface Job {
   task:
     | "receive"
@@ -20,28 +20,28 @@ export interface Job {
     | "kept"
     | "idle"
     | "queue";
-  /** The way of doing it, a name among those of the task. */
+  /** The implementation to measure: a key of the table of the task, such as `RECEIVE`. */
   how: string;
-  /** How `connectWebSocket` connects, where it is used. */
+  /** The option `capture` of `connectWebSocket`, if `how` uses it. */
   capture?: "none" | "direct" | "preflight";
-  /** The sender's address. */
+  /** The URL of the sender. */
   url: string;
-  /** How many messages, connections or round trips. */
+  /** The number of messages, connections or round trips. */
   count: number;
-  /** Bytes in a message. */
+  /** The size of a message in bytes. */
   size: number;
-  /** Bytes in a character of a message, 1 by default. */
+  /** The size of a character of a message in bytes: 1 (the default), 2 or 3. */
   width?: number;
-  /** Whether messages come compressed. */
+  /** Whether the messages are compressed. */
   deflate?: boolean;
 }
 
-/** Milliseconds of one window, where a batch is a whole window. */
+/** The duration of one batch in milliseconds, for the measurements of whole windows. */
 const WINDOW = 300;
 
 type Capture = Job["capture"];
 
-/** Asks for messages and returns when the last one has arrived. */
+/** Orders messages from the sender, and resolves when the last one has arrived. */
 type Receive = (order: Order) => Promise<void>;
 
 async function open(url: string): Promise<WebSocket> {
@@ -54,7 +54,7 @@ async function open(url: string): Promise<WebSocket> {
   return socket;
 }
 
-/** A way of receiving through this module. */
+/** Creates a measurement that receives through this module. */
 function wstap(
   receive: (connection: WebSocketConnection, count: number) => Promise<void>,
 ) {
@@ -62,7 +62,7 @@ function wstap(
     const [connection] = await connectWebSocket(url, {
       capture,
       compression: deflate,
-      maxBuffer: { bytes: 2 ** 30 }, // only the unread queue of `heap` is meant to be long
+      maxBuffer: { bytes: 2 ** 30 }, // so that a slow moment does not overflow it
     });
     return async (order) => {
       await connection.send(JSON.stringify(order));
@@ -71,7 +71,7 @@ function wstap(
   };
 }
 
-/** A way of receiving with the native socket; `done` is to be called at the end. */
+/** Creates a measurement that receives with Deno's WebSocket. `receive` must call `done` at the end. */
 function native(
   receive: (socket: WebSocket, count: number, done: () => void) => void,
 ) {
@@ -126,7 +126,7 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
     socket.onclose = take;
   }),
 
-  /** Reads the bytes and makes nothing of them: all that the sender can give. */
+  /** Reads the bytes from TCP and drops them, which shows how fast the sender is. */
   tcp: async ({ url }) => {
     const { hostname, port } = new URL(url);
     const conn = await Deno.connect({ hostname, port: Number(port) });
@@ -137,9 +137,9 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
     ));
-    await conn.read(buffer); // the whole head: nothing else comes unasked
+    await conn.read(buffer); // the response head; messages come only when ordered
     return async (order) => {
-      const text = encoder.encode(JSON.stringify(order)); // masked with zeros
+      const text = encoder.encode(JSON.stringify(order)); // the mask is 0
       await conn.write(
         new Uint8Array([0x81, 0x80 | text.length, 0, 0, 0, 0, ...text]),
       );
@@ -151,7 +151,7 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
 
   /** Needs `--unstable-net`. */
   stream: async ({ url }) => {
-    // deno-lint-ignore no-explicit-any -- its types are there with the flag only
+    // deno-lint-ignore no-explicit-any -- its types need the flag too
     const socket = new (globalThis as any).WebSocketStream(url);
     const { readable, writable } = await socket.opened;
     const reader = readable.getReader();
@@ -163,7 +163,7 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
   },
 };
 
-/** Messages a second. */
+/** Measures messages per second. */
 async function receive(job: Job): Promise<[number]> {
   const { count, size, width } = job;
   const run = await RECEIVE[job.how]!(
@@ -171,7 +171,7 @@ async function receive(job: Job): Promise<[number]> {
   );
   await run({ count: Math.ceil(count / 5), size, width }); // to warm up
   const start = performance.now();
-  // Windows end with the connection, so that no time passes after the last message.
+  // The sender closes after the last message, so that the last window ends at once.
   await run({
     count,
     size,
@@ -181,7 +181,7 @@ async function receive(job: Job): Promise<[number]> {
   return [count / (performance.now() - start) * 1000];
 }
 
-/** Messages a second, the start of the process included. */
+/** Measures messages per second, including the start of the process. */
 async function feed({ url, capture, count, size }: Job): Promise<[number]> {
   const address = new URL(`/feed?count=${count}&size=${size}`, url);
   const [connection] = await connectWebSocket(address, { capture });
@@ -189,7 +189,7 @@ async function feed({ url, capture, count, size }: Job): Promise<[number]> {
   return [count / (Date.now() - performance.timeOrigin) * 1000];
 }
 
-/** Resolves with the first message there, with what closes the connection. */
+/** Connects, and resolves when the first message has arrived, with a function that closes the connection. */
 type Connect = (
   url: string,
   capture: Capture,
@@ -203,7 +203,7 @@ const CONNECT: Record<string, Connect> = {
     await connection.recv();
     return () => connection.close();
   },
-  /** What a pre-flight cannot do without: `fetch` over a client of its own, then the socket. */
+  /** The least that a pre-flight needs: `fetch` with its own HTTP client, then Deno's WebSocket. */
   fetch: async (url) => {
     const client = Deno.createHttpClient({ http2: false });
     const release = new AbortController();
@@ -232,7 +232,7 @@ const CONNECT: Record<string, Connect> = {
   },
 };
 
-/** Milliseconds from the call to the first message: the median. */
+/** Measures the milliseconds from the call to the first message: the median. */
 async function connect(job: Job): Promise<[number]> {
   const times = [];
   const url = new URL("/hello", job.url).href;
@@ -245,7 +245,7 @@ async function connect(job: Job): Promise<[number]> {
   return [quantile(times, 0.5)];
 }
 
-/** Sends a text and resolves when it has come back. */
+/** Sends a text, and resolves when the answer has arrived. */
 type Echo = (text: string) => Promise<unknown>;
 
 const ECHO: Record<string, (url: string, capture: Capture) => Promise<Echo>> = {
@@ -268,7 +268,7 @@ const ECHO: Record<string, (url: string, capture: Capture) => Promise<Echo>> = {
   },
 };
 
-/** Milliseconds of a round trip: the median, and what one in a hundred passes. */
+/** Measures the milliseconds of a round trip: the median and the 99th percentile. */
 async function echo(job: Job): Promise<[number, number]> {
   const text = "x".repeat(job.size);
   const once = await ECHO[job.how]!(job.url, job.capture);
@@ -282,12 +282,12 @@ async function echo(job: Job): Promise<[number, number]> {
   return [quantile(times, 0.5), quantile(times, 0.99)];
 }
 
-/** What holds so many messages, for the heap to be looked at. */
+/** Creates `count` messages and returns a function that keeps them alive and counts them. */
 const HEAP: Record<string, (job: Job) => Promise<() => number>> = {
   wstap: async ({ url, capture, count, size }) => {
     const [connection] = await connectWebSocket(url, {
       capture,
-      // "direct" reads no further than a quarter of it.
+      // With "direct", only a quarter of this is read.
       maxBuffer: { messages: 2 ** 24, bytes: 2 ** 30 },
     });
     await connection.send(JSON.stringify({ count, size }));
@@ -306,7 +306,7 @@ const HEAP: Record<string, (job: Job) => Promise<() => number>> = {
 
 HEAP["strings and 4 KiB"] = HEAP.strings!;
 
-/** Bytes of heap for each message that waits; needs `--expose-gc`. */
+/** Measures the bytes of heap per buffered message. Needs `--expose-gc`. */
 async function heap(job: Job): Promise<[number]> {
   const before = heapUsed();
   const held = await HEAP[job.how]!(job);
@@ -316,7 +316,7 @@ async function heap(job: Job): Promise<[number]> {
   return [bytes / job.count + more];
 }
 
-/** Bytes of heap for a message that is kept, one in a thousand; needs `--expose-gc`. */
+/** Measures the bytes of heap per kept message, if one of a thousand is kept. Needs `--expose-gc`. */
 async function kept({ url, capture, count, size }: Job): Promise<[number]> {
   const [connection] = await connectWebSocket(url, { capture });
   const messages: unknown[] = [];
@@ -334,7 +334,7 @@ async function kept({ url, capture, count, size }: Job): Promise<[number]> {
   return [(heapUsed() - before) / messages.length];
 }
 
-/** Bytes of memory for a connection on which nothing happens; needs `--expose-gc`. */
+/** Measures the bytes of memory per idle connection. Needs `--expose-gc`. */
 async function idle({ url, how, capture, count }: Job): Promise<[number]> {
   const connections: unknown[] = [];
   const connect = async () => {
@@ -352,13 +352,13 @@ async function idle({ url, how, capture, count }: Job): Promise<[number]> {
   return [(Deno.memoryUsage().rss - before) / count];
 }
 
-/** Bytes of heap in use, without garbage; needs `--expose-gc`. */
+/** Returns the bytes of heap in use after a garbage collection. Needs `--expose-gc`. */
 function heapUsed(): number {
   (globalThis as unknown as { gc: () => void }).gc();
   return Deno.memoryUsage().heapUsed;
 }
 
-/** Nanoseconds to put one message in and take one out, with `size` waiting. */
+/** Measures the nanoseconds of one `push()` and one `take()` while `size` messages are queued. */
 async function queue({ count, size }: Job): Promise<[number]> {
   const limit = { messages: Infinity, bytes: Infinity };
   const inbox = new Inbox<string>({ limit, overflow: "error" });

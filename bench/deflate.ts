@@ -1,6 +1,6 @@
 /**
- * Compares the ways there are to compress messages with context take-over, in
- * microseconds a message: `deno run -A bench/deflate.ts`, in a clone.
+ * Compares libraries that compress messages with context take-over, in
+ * microseconds per message: `deno run -A bench/deflate.ts`, in a clone.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const TAIL = [0, 0, 0xff, 0xff];
 
 type Work = (bytes: Uint8Array<ArrayBuffer>) => unknown;
 
-/** Messages of JSON, of about a size. */
+/** Creates JSON messages of about `size` bytes each, 4 MB in all. */
 function messages(size: number): Uint8Array<ArrayBuffer>[] {
   const random = () => Math.random().toString(36).slice(2);
   const item = (i: number) => ({
@@ -44,7 +44,7 @@ const parameters = {
   clientMaxWindowBits: 15,
 };
 
-/** The ways to inflate; what is given to them ends with what ends a flush. */
+/** The implementations that inflate. Their input ends with the four bytes of a flush. */
 const INFLATE: Record<string, () => Work | Promise<Work>> = {
   "pako, as wstap uses it": async () => {
     const { inflater } = await createDeflate(parameters);
@@ -83,7 +83,7 @@ const DEFLATE: Record<string, () => Work | Promise<Work>> = {
   "node:zlib, a turn for a hundred": () => turns(zlib.createDeflateRaw(), 100),
 };
 
-/** Waits for every n-th message. */
+/** Uses a stream of `node:zlib`, waiting for the result of every n-th message only. */
 function turns(stream: zlib.InflateRaw | zlib.DeflateRaw, n = 1): Work {
   let count = 0;
   stream.on("data", () => {});
@@ -94,7 +94,7 @@ function turns(stream: zlib.InflateRaw | zlib.DeflateRaw, n = 1): Work {
   };
 }
 
-/** Microseconds a message, over the second half of them. */
+/** Measures the microseconds per message, over the second half of the messages. */
 async function measure(
   work: Work,
   inputs: Uint8Array<ArrayBuffer>[],

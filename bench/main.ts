@@ -1,11 +1,11 @@
 /**
- * Measures this module against the native socket and against what people use,
- * prints a table of ratios, and writes `results.json` and `results.svg`.
+ * Compares this module with Deno's WebSocket and with other clients, prints a
+ * table of ratios, and writes `results.json` and `results.svg`.
  *
  * ```sh
  * deno task bench                  # everything, about a quarter of an hour
- * deno task bench --only=Echo      # the rows that mention it; writes nothing
- * deno task bench --short          # seconds: proves that it works; writes nothing
+ * deno task bench --only=Echo      # the rows that contain the text; writes no file
+ * deno task bench --short          # tiny runs that take seconds; writes no file
  * ```
  *
  * @module
@@ -29,7 +29,7 @@ const { values: args } = parseArgs({
 const { short, only } = args;
 const rounds = short ? 1 : Number(args.rounds ?? 7);
 
-/** How long one measurement may take, in milliseconds. */
+/** The longest time of one measurement, in milliseconds. */
 const LIMIT = 120_000;
 
 const here = (name: string) => `${import.meta.dirname}/${name}`;
@@ -37,7 +37,7 @@ const flags = args["import-map"] ? [`--import-map=${args["import-map"]}`] : [];
 const deno = Deno.execPath();
 const peers = await findPeers(flags, short);
 
-/** How to measure one side in a process of its own; `null` if it is not installed. */
+/** Returns a function that runs a measurement in a process of its own; `null` if its program is not installed. */
 function prepare(run: Run, url: string): (() => Promise<number[]>) | null {
   const count = short ? Math.min(run.count, 500) : run.count;
   if ("task" in run) {
@@ -67,7 +67,7 @@ function prepare(run: Run, url: string): (() => Promise<number[]>) | null {
   return async () => [count / await timeToEnd(path, options) * 1000];
 }
 
-/** Runs a program that prints what it has measured. */
+/** Runs a program that prints the numbers that it measured. */
 async function ask(path: string, options: Deno.CommandOptions) {
   const { success, stdout } = await new Deno.Command(path, {
     ...options,
@@ -78,7 +78,7 @@ async function ask(path: string, options: Deno.CommandOptions) {
   return JSON.parse(new TextDecoder().decode(stdout)) as number[];
 }
 
-/** Milliseconds until a program, whose input stays open, has printed something. */
+/** Measures the milliseconds from the start of a program to its first output. Its input stays open. */
 async function timeToFirst(path: string, options: Deno.CommandOptions) {
   const start = performance.now();
   await using program = new Deno.Command(path, {
@@ -93,7 +93,7 @@ async function timeToFirst(path: string, options: Deno.CommandOptions) {
   return performance.now() - start;
 }
 
-/** Milliseconds until a program that prints to a file has ended. */
+/** Measures the milliseconds from the start of a program to its end. Its output goes to a file. */
 async function timeToEnd(path: string, options: Deno.CommandOptions) {
   const file = await Deno.makeTempFile();
   try {
@@ -112,7 +112,7 @@ async function timeToEnd(path: string, options: Deno.CommandOptions) {
   }
 }
 
-/** Measures both sides in alternation; `null` if one of them is not installed. */
+/** Measures the two sides of a row in alternation; `null` if one of them is not installed. */
 async function compare(row: Row, url: string): Promise<Result | null> {
   const ours = prepare(row.ours, url);
   const theirs = prepare(row.theirs, url);
@@ -138,7 +138,7 @@ async function compare(row: Row, url: string): Promise<Result | null> {
     theirs: quantile(pairs.map((it) => it.theirs), 0.5),
     ratio: quantile(ratios, 0.5),
     quartiles: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
-    // A short run proves that it works, no more.
+    // The ratios of a short run say nothing.
     ...(short ? {} : { atLeast: row.atLeast, atMost: row.atMost }),
   };
 }

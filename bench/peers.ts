@@ -1,4 +1,4 @@
-/** Programs that print their own rate, given the address, a count and a size. */
+/** Programs that measure themselves. Their arguments are a URL, a count and a size. */
 export type Peer =
   | "ws in Deno"
   | "ws in Node"
@@ -6,10 +6,10 @@ export type Peer =
   | "coder/websocket"
   | "tokio-tungstenite";
 
-/** Programs that print what a feed sends, given its address. */
+/** Programs that print the messages of a feed. Their argument is its URL. */
 export type Tool = "wstap" | "wstap, direct" | "Node" | "wscat" | "websocat";
 
-/** How a program is started. */
+/** How to start a program. */
 export interface Command {
   path: string;
   args: string[];
@@ -19,7 +19,7 @@ export interface Command {
 
 const here = (name: string) => `${import.meta.dirname}/${name}`;
 
-/** Runs a program and gives its output, `null` if it is missing or fails. */
+/** Runs a program and returns its output; `null` if it is missing or fails. */
 async function output(path: string, args: string[]): Promise<string | null> {
   try {
     const { success, stdout } = await new Deno.Command(path, {
@@ -33,14 +33,14 @@ async function output(path: string, args: string[]): Promise<string | null> {
   }
 }
 
-/** What a Node one-liner is: the shortest that prints a feed. */
+/** The shortest Node program that prints a feed. */
 const ONE_LINER = "new (require(process.env.WS))(process.argv[1])" +
   '.on("message", (data) => process.stdout.write(data + "\\n"))';
 
-/** Where what is built is kept from one run to the next. */
+/** The folder of the compiled peers, which is kept between runs. */
 const BUILD = here(".build");
 
-/** The peers that are compiled first, where their compilers are installed. */
+/** The peers that have to be compiled, each with a function that does it. */
 const BUILDS: Record<string, (short: boolean) => Promise<Command | null>> = {
   "coder/websocket": async (short) => {
     const path = `${BUILD}/coder_websocket`;
@@ -57,7 +57,10 @@ const BUILDS: Record<string, (short: boolean) => Promise<Command | null>> = {
   },
 };
 
-/** Compiles a peer, `null` if that cannot be done; a short run takes only what is there. */
+/**
+ * Compiles a peer. Returns `null` if the compiler is missing or fails. A short run
+ * does not compile, and returns `null` if the peer has not been compiled before.
+ */
 async function compiled(
   compiler: string,
   build: string[],
@@ -83,10 +86,10 @@ async function compiled(
 }
 
 /**
- * Finds what is installed.
+ * Finds the peers that are installed or can be compiled.
  *
- * @param flags What Deno needs to find packages.
- * @param short Whether to compile nothing.
+ * @param flags The flags with which Deno finds the packages of this module.
+ * @param short Whether the run is short, so that nothing should be compiled.
  */
 export async function findPeers(
   flags: string[],
@@ -105,14 +108,14 @@ export async function findPeers(
         here("../cli.ts"),
         "--quiet",
         `--capture=${capture}`,
-        // A busy disk must not end the run.
+        // So that the buffer does not overflow while the disk is busy.
         ...(capture === "none" ? ["--max-buffer=1G"] : []),
       ],
       version: "",
     });
   }
 
-  // Deno has the package in its cache, where Node can read it too.
+  // Node uses the copy of the package in Deno's cache.
   const info = await output(deno, [
     "info",
     "--json",

@@ -1,22 +1,22 @@
 import { cpus } from "node:os";
 
-/** What a row came to. */
+/** The result of a row. */
 export interface Result {
   section: string;
   what: string;
   against: string;
   unit: string;
-  /** Medians. */
+  /** The median of the numbers of each side. */
   ours: number;
   theirs: number;
-  /** The median of the ratios of the rounds, and their quartiles. */
+  /** The median and the quartiles of the ratios of all rounds. */
   ratio: number;
   quartiles: [number, number];
   atLeast?: number;
   atMost?: number;
 }
 
-/** Says what it was measured on, and with what. */
+/** Describes the machine and the versions of the programs. */
 export function describeMachine(peers: { version: string }[]): string {
   const [first] = cpus();
   return [
@@ -28,14 +28,14 @@ export function describeMachine(peers: { version: string }[]): string {
   ].join("; ");
 }
 
-/** How TCP is paced, even on loopback: with BBR, bytes take longer than with CUBIC. */
+/** Names TCP's congestion control on Linux. It matters on loopback too: BBR is slower there than CUBIC. */
 function congestionControl(): string[] {
   if (Deno.build.os !== "linux") return [];
   const path = "/proc/sys/net/ipv4/tcp_congestion_control";
   return [`TCP ${Deno.readTextFileSync(path).trim()}`];
 }
 
-/** A limit and whether it is kept, `""` where there is none. */
+/** Formats the limit of a row and whether the ratio keeps it; `""` if there is none. */
 function verdict({ ratio, atLeast, atMost }: Result): string {
   if (atLeast !== undefined) {
     return `≥ ${atLeast} ${ratio >= atLeast ? "✓" : "✗"}`;
@@ -52,7 +52,7 @@ function amount(value: number): string {
     : value.toPrecision(3);
 }
 
-/** The results as a table in Markdown. */
+/** Formats the results as a table in Markdown. */
 export function table(
   machine: string,
   rounds: number,
@@ -86,7 +86,7 @@ export function table(
 const ROW = 22;
 const BAR = { left: 470, width: 300, most: 3 };
 
-/** Width of a ratio's bar; a large one is cut off. */
+/** Returns the width of the bar of a ratio. Bars of large ratios are cut. */
 const x = (ratio: number) =>
   BAR.left + Math.min(ratio, BAR.most) / BAR.most * BAR.width;
 
@@ -94,7 +94,7 @@ function escape(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
-/** The results as bars, with a mark at what each should reach. */
+/** Draws the results as bars in SVG, with a mark at the limit of each. */
 export function chart(machine: string, results: Result[]): string {
   const parts: string[] = [];
   let y = 20;

@@ -2,34 +2,35 @@ import type { Job } from "./client.ts";
 import type { Peer, Tool } from "./peers.ts";
 
 /**
- * What to run: a job of `client.ts`, a peer that does the same, or a program
- * that is timed from its start until its first output or its end.
+ * One side of a comparison: a job of `client.ts`, a peer that measures itself, or
+ * a program that is timed from its start to its first output or its end.
  */
 export type Run =
   | Omit<Job, "url">
   | { peer: Peer; count: number; size: number; mode?: "deflate" | "idle" }
   | { tool: Tool; until: "first" | "end"; count: number; size: number };
 
-/** Two ways of doing a thing, and what their ratio should come to. */
+/** A comparison of two measurements, and the limit of their ratio. */
 export interface Row {
   section: string;
   what: string;
   against: string;
   ours: Run;
   theirs: Run;
-  /** Which of the numbers that the job prints; the first by default. */
+  /** The index of the number to compare, among those that the job prints. Defaults to 0. */
   index?: number;
-  /** More of the first is better, less of the others. */
+  /** The unit of the numbers. Higher is better for `messages/s`, lower for the others. */
   unit: "messages/s" | "ms" | "ns" | "bytes";
-  /** What the ratio must reach, or must not pass; neither where it is only reported. */
+  /** The lowest ratio that is good enough. */
   atLeast?: number;
+  /** The highest ratio that is good enough. */
   atMost?: number;
 }
 
 type Capture = NonNullable<Job["capture"]>;
 type Load = { count: number; size: number };
 
-/** The ways to connect. */
+/** The values of the option `capture`. */
 const CAPTURES: { capture: Capture; connectAtMost: number }[] = [
   { capture: "none", connectAtMost: 1.3 },
   { capture: "direct", connectAtMost: 1.3 },
@@ -39,18 +40,18 @@ const CAPTURES: { capture: Capture; connectAtMost: number }[] = [
 const SMALL: Load = { count: 1_000_000, size: 100 };
 const MEDIUM: Load = { count: 500_000, size: 1024 };
 const LARGE: Load = { count: 20_000, size: 64 * 1024 };
-/** A multiple of what the sender compresses at once, and so is a fifth of it. */
+/** The count and a fifth of it, for warming up, are multiples of the 100 messages that the sender compresses together. */
 const DEFLATED: Load = { count: 200_000, size: 200 };
 const PULL = "its own pull queue";
 
-/** The calls that receive, what the native socket does in their place, and the floors. */
+/** The calls that receive messages, each with what Deno's WebSocket is measured doing, and the lowest good ratios. */
 const CALLS: {
   what: string;
   how: string;
   load: Load;
   width?: number;
   baseline?: "count" | "array";
-  /** For Deno's socket, and for ours. */
+  /** The lowest good ratio over Deno's WebSocket (`native`) and over wstap's own (`direct`). */
   native?: number;
   direct?: number;
 }[] = [
@@ -108,7 +109,7 @@ function receive(
   return { task: "receive", how, capture, ...load, ...more };
 }
 
-/** The sender is not what is measured: bytes that are read and dropped come faster. */
+/** Shows that the sender is fast enough not to limit the other measurements. */
 const sender: Row[] = [
   { what: "bytes read and dropped, 100 B", load: SMALL, times: 10 },
   { what: "bytes read and dropped, 64 KiB", load: LARGE, times: 4 },
@@ -140,11 +141,11 @@ const calls: Row[] = (["native", "direct"] as const).flatMap((kind) =>
   })
 );
 
-/** What people use instead; none of the last two is JavaScript. */
+/** Other clients. The last two are compiled programs, in Go and Rust. */
 const PEERS: {
   against: string;
   peer: Peer | null;
-  /** It gets so many times fewer messages, being slower. */
+  /** The number of messages is divided by this, for slow peers. */
   part: number;
   atLeast?: number;
 }[] = [
@@ -226,7 +227,7 @@ const connect: Row[] = [
       connectAtMost,
     )
   ),
-  // What a pre-flight cannot do without, with nothing checked or captured.
+  // The least that a pre-flight needs: nothing is checked or captured.
   connecting("a bare fetch() before it, as for a pre-flight", {
     ...CONNECTS,
     how: "fetch",
@@ -309,7 +310,7 @@ const memory: Row[] = [
 const print = { until: "end", ...SMALL } as const;
 const start = { until: "first", count: 1, size: 100 } as const;
 
-/** Whole processes, their start included. */
+/** Comparisons of whole processes, including their start. */
 const commands: Row[] = [
   {
     section: "Command line, 100-byte messages to a file",
@@ -339,7 +340,7 @@ const commands: Row[] = [
   })),
 ];
 
-/** Every comparison, in the order of the table. */
+/** All comparisons, in the order of the table. */
 export const ROWS: Row[] = [
   ...sender,
   ...calls,

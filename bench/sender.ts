@@ -1,44 +1,45 @@
 /**
- * The process at the other end: a WebSocket server over raw TCP that sends
- * frames built beforehand in large writes, so that it is never the slower side.
+ * The server of the measurements, in a process of its own. It prints its port. It
+ * works on raw TCP and sends prepared frames in large writes, so that it is never
+ * slower than the client that is measured.
  *
- * It prints its port. A client asks by a text message, an {@linkcode Order};
- * anything else is echoed. Three paths do something by themselves: `/hello`
- * greets, `/feed?count=&size=` sends and closes, `/deflate` agrees to
- * permessage-deflate and sends everything compressed.
+ * A client orders messages with an {@linkcode Order} in JSON, as a text message;
+ * every other message is echoed. `/hello` sends one message,
+ * `/feed?count=&size=` sends messages and closes, and `/deflate` agrees to
+ * permessage-deflate and sends compressed messages.
  *
  * @module
  */
 
 import { createDeflateRaw } from "node:zlib";
 
-/** What a client asks for. */
+/** A client's order of messages. */
 export interface Order {
-  /** How many messages. */
+  /** The number of messages. */
   count: number;
-  /** How many bytes in each. */
+  /** The size of each message in bytes. */
   size: number;
-  /** How many bytes each character has in UTF-8: 1 (the default), 2 or 3. */
+  /** The size of a character of a message in bytes of UTF-8: 1 (the default), 2 or 3. */
   width?: number;
-  /** Whether a close frame follows. */
+  /** Whether to send a close frame after the messages. */
   close?: boolean;
 }
 
-/** Bytes in one write, at least: many small messages, or some large ones. */
+/** The smallest size of one write in bytes. A write has as many messages as that takes. */
 const WRITE = 1024 * 1024;
 
-/** What is agreed on where a client offers it: what it sends itself is not compressed then. */
+/** The answer to an offer of permessage-deflate. */
 const DEFLATE =
   "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
 
-/** How many different messages there are, where they are compressed. */
+/** The number of different compressed messages. */
 const COMPRESSED = 100;
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455 section 1.3
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** A frame as a server sends it: final, and not masked (RFC 6455 section 5.2). */
+/** Encodes a final, unmasked frame, as a server sends it (RFC 6455 section 5.2). */
 function frame(
   opcode: number,
   payload: Uint8Array,
@@ -57,7 +58,7 @@ function frame(
   return bytes;
 }
 
-/** A JSON text of exactly so many bytes; its note has characters of so many bytes each. */
+/** Creates a JSON text of exactly `size` bytes whose `note` has characters of `width` bytes. */
 function text(size: number, width = 1, id = 0): Uint8Array {
   const start = `{"type":"ticker","id":${id},"symbol":"ABC-DEF","price":"${
     (1234.56 + id % 100).toFixed(2)
@@ -67,7 +68,7 @@ function text(size: number, width = 1, id = 0): Uint8Array {
   return encoder.encode(start + "x".repeat(room % width) + note + '"}');
 }
 
-/** Compressed messages, each of which builds on those before it (RFC 7692 section 7.2.3.2). */
+/** Compresses messages with context take-over (RFC 7692 section 7.2.3.2), and returns their frames. */
 async function compressed(size: number): Promise<Uint8Array> {
   const deflate = createDeflateRaw();
   let parts: Uint8Array[] = [];
@@ -111,8 +112,8 @@ async function send(conn: Deno.Conn, order: Order): Promise<void> {
 }
 
 /**
- * Sends the same compressed messages again and again, which is valid: what each
- * refers back to comes before it every time.
+ * Sends the same compressed messages repeatedly. This is valid, because each refers
+ * back only to messages of the same block, which are sent before it every time.
  */
 async function sendCompressed(conn: Deno.Conn, order: Order): Promise<void> {
   const block = await (blocks[order.size] ??= compressed(order.size));
@@ -123,7 +124,7 @@ async function sendCompressed(conn: Deno.Conn, order: Order): Promise<void> {
 
 const blocks: Record<number, Promise<Uint8Array>> = {};
 
-/** Reads a connection as far as it is asked to. */
+/** Reads a number of bytes, a response head or a frame from a connection. */
 class Reader {
   #buffer = new Uint8Array(64 * 1024);
   #start = 0;
@@ -131,7 +132,7 @@ class Reader {
 
   constructor(readonly conn: Deno.Conn) {}
 
-  /** Has at least `count` bytes there. */
+  /** Reads until at least `count` bytes are in the buffer. */
   async #fill(count: number): Promise<void> {
     while (this.#end - this.#start < count) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
@@ -160,7 +161,7 @@ class Reader {
     }
   }
 
-  /** A frame of at most 64 KiB, its payload unmasked in place. */
+  /** Reads a frame of at most 64 KiB, and unmasks its payload in place. */
   async frame(): Promise<{ opcode: number; payload: Uint8Array }> {
     const [first, second] = await this.take(2) as unknown as [number, number];
     let length = second & 127;
@@ -207,7 +208,7 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
   }
   for (let open = true; open;) {
     const { opcode, payload } = await reader.frame();
-    if (opcode === 1 && payload[0] === 123) { // {
+    if (opcode === 1 && payload[0] === 123) { // 123 is "{"
       const order: Order = JSON.parse(decoder.decode(payload));
       await (deflates ? sendCompressed : send)(conn, order);
     } else {
@@ -221,7 +222,7 @@ if (import.meta.main) {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   console.log(listener.addr.port);
   for await (const conn of listener) {
-    // A client that goes away, as a pre-flight does, ends its own connection only.
+    // An error means that the client has hung up, as the one of a pre-flight does.
     serve(conn).catch(() => {}).finally(() => conn.close());
   }
 }

@@ -1,21 +1,21 @@
 /**
- * The client that the fuzzing server examines: it sends back what it receives.
+ * The client that the fuzzing server tests. It echoes every message.
  *
  * @module
  */
 
 import { ConnectionClosedError, connectWebSocket } from "../mod.ts";
 
-/** The ways to connect that are examined. */
+/** The values of the option `capture` that are tested. */
 export const CAPTURES = ["direct", "none"] as const;
 
 /** One of {@linkcode CAPTURES}. */
 export type Capture = (typeof CAPTURES)[number];
 
-/** How long a case may take, in milliseconds; all take less unless they hang. */
+/** The longest time of a case in milliseconds. A case that takes longer hangs. */
 const PATIENCE = 300_000;
 
-/** Connects, and sends back text as text and binary as binary until the end. */
+/** Connects, and echoes text messages as text and binary messages as binary until the connection ends. */
 export async function echo(url: string, capture: Capture): Promise<void> {
   const [connection] = await connectWebSocket(url, {
     capture,
@@ -26,7 +26,7 @@ export async function echo(url: string, capture: Capture): Promise<void> {
   try {
     for await (const message of connection) await connection.send(message);
   } catch (error) {
-    // Many cases break the protocol, so that the connection must be lost.
+    // The connection counts as lost in the many cases that violate the protocol.
     if (!(error instanceof ConnectionClosedError)) throw error;
   }
   await connection.closed;

@@ -1,16 +1,16 @@
 /**
  * Runs Autobahn|Testsuite, the conformance suite for WebSocket, against this
- * module: with `capture: "direct"` and compression, and with `"none"`, Deno's own
- * WebSocket, to compare with.
+ * module: with `capture: "direct"` and compression, and, for comparison, with
+ * `capture: "none"`, which is Deno's WebSocket.
  *
  * ```sh
  * deno task conformance              # every case
- * deno task conformance "6.*" "7.*"  # some
- * deno task conformance --short      # all but the long ones
+ * deno task conformance "6.*" "7.*"  # some cases
+ * deno task conformance --short      # all cases except the slow ones
  * ```
  *
- * It prints a table, and ends with 1 if a case did not pass with `"direct"`. The
- * report with every detail is `conformance/reports/index.html`.
+ * It prints a table. Its exit code is 1 if a case did not pass with `"direct"`.
+ * The detailed report is `conformance/reports/index.html`.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { CAPTURES, echo } from "./client.ts";
 import { categoryOf, failures, table } from "./report.ts";
 import { type FuzzingServer, NotFoundError, startServer } from "./server.ts";
 
-/** The cases of the short form: no messages that are many or large. */
+/** The cases of `--short`: those without large messages and without many messages. */
 const SHORT = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"];
 
 const { values, positionals } = parseArgs({
@@ -30,7 +30,7 @@ const { values, positionals } = parseArgs({
 });
 const patterns = values.short ? SHORT : positionals;
 
-/** The numbers of the cases that the server was started with, such as `"1.1.1"`. */
+/** Asks the server for the numbers of its cases, such as `"1.1.1"`. */
 async function listCases(server: FuzzingServer): Promise<string[]> {
   const count = await server.ask("/getCaseCount") as number;
   const cases: string[] = [];
@@ -41,7 +41,7 @@ async function listCases(server: FuzzingServer): Promise<string[]> {
   return cases;
 }
 
-/** Runs the cases, and returns whether all passed with `"direct"`. */
+/** Runs the cases, prints the results, and returns whether all cases passed with `"direct"`. */
 async function run(server: FuzzingServer): Promise<boolean> {
   const cases = await listCases(server);
   if (cases.length === 0) {
@@ -59,7 +59,7 @@ async function run(server: FuzzingServer): Promise<boolean> {
         await echo(server.url + target, capture);
       } catch (error) {
         if (server.ended) throw new Error(`The server ended in case ${it}`);
-        // It fails by the report, or is missing there.
+        // The report counts the case as failed or missing.
         console.error(`${it} with "${capture}": ${error}`);
       }
     }
@@ -67,7 +67,7 @@ async function run(server: FuzzingServer): Promise<boolean> {
   const report = await server.report();
   console.log(table(report, cases, CAPTURES));
   for (const capture of CAPTURES) {
-    // What Deno's WebSocket lacks is in the table; here it would be 216 lines.
+    // The 216 cases that Deno's WebSocket does not implement are only counted.
     const failed = failures(report[capture], cases)
       .filter((it) => capture === "direct" || !it.endsWith(" UNIMPLEMENTED"));
     if (failed.length === 0) continue;

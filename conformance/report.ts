@@ -1,5 +1,5 @@
 /**
- * What the fuzzing server reports, as a table.
+ * Formats the report of the fuzzing server.
  *
  * @module
  */
@@ -8,14 +8,14 @@
 export interface Outcome {
   /** `"OK"`, `"NON-STRICT"`, `"INFORMATIONAL"`, `"UNIMPLEMENTED"` or `"FAILED"`. */
   behavior: string;
-  /** The same of how the connection ended, and `"UNCLEAN"`, `"WRONG CODE"` and others. */
+  /** The same for the end of the connection; also `"UNCLEAN"`, `"WRONG CODE"` and others. */
   behaviorClose: string;
 }
 
-/** Outcomes by the name of what was examined, and by the number of the case. */
+/** Outcomes by the name of the client, and by the number of the case. */
 export type Report = Record<string, Record<string, Outcome>>;
 
-/** What the cases of each category try. */
+/** The names of the categories. */
 const CATEGORIES = new Map([
   ["1", "Framing"],
   ["2", "Pings and pongs"],
@@ -30,13 +30,13 @@ const CATEGORIES = new Map([
   ["13", "Compression, parameters"],
 ]);
 
-/** The behaviour of a case without an outcome: the server never got to it. */
+/** The outcome of a case that the server has not run. */
 const MISSING: Outcome = { behavior: "MISSING", behaviorClose: "MISSING" };
 
 const PASSED = ["OK", "NON-STRICT", "INFORMATIONAL"];
 const ENDED_WELL = ["OK", "INFORMATIONAL"];
 
-/** A table in Markdown: how many cases of each category had which outcome. */
+/** Formats a table in Markdown with the number of cases of each outcome, by category. */
 export function table(
   report: Report,
   cases: readonly string[],
@@ -67,7 +67,7 @@ export function table(
   }).join("\n");
 }
 
-/** Which cases did not pass, each with its outcome. */
+/** Returns the cases that did not pass, each with its outcome. */
 export function failures(
   outcomes: Record<string, Outcome> = {},
   cases: readonly string[],
@@ -81,7 +81,7 @@ export function failures(
   });
 }
 
-/** The category of a case, as in `"1"` for `"1.1.8"`. */
+/** Returns the category of a case, such as `"1"` for `"1.1.8"`. */
 export function categoryOf(it: string): string {
   return it.split(".")[0]!;
 }

@@ -1,6 +1,6 @@
 /**
- * The fuzzing server of Autobahn|Testsuite, installed on this machine or in its
- * Docker image.
+ * Starts the fuzzing server of Autobahn|Testsuite, which must be installed as
+ * `wstest`, or be available through Docker.
  *
  * @module
  */
@@ -17,10 +17,10 @@ Autobahn|Testsuite was not found. One of these brings it:
 - Python 2.7 or PyPy 2.7: pip install autobahntestsuite
   Then "wstest" must be on the PATH, or WSTEST must name it.`;
 
-/** How long the server may take to listen, in milliseconds. */
+/** The longest time until the server listens, in milliseconds. */
 const PATIENCE = 60_000;
 
-/** Neither `wstest` nor Docker is there. */
+/** Thrown if neither `wstest` nor Docker is found. */
 export class NotFoundError extends Error {
   /** The name of the class. */
   override readonly name = "NotFoundError";
@@ -30,15 +30,15 @@ export class NotFoundError extends Error {
   }
 }
 
-/** A running server. Disposing ends it. */
+/** A running server. Disposing of it ends it. */
 export interface FuzzingServer extends AsyncDisposable {
   /** `ws://127.0.0.1:port`. */
   readonly url: string;
-  /** Whether it has ended by itself. */
+  /** Whether the server has ended by itself. */
   readonly ended: boolean;
-  /** Asks a question, such as `/getCaseCount`, which it answers in JSON. */
+  /** Sends a request, such as `/getCaseCount`, and returns the answer, which is parsed from JSON. */
   ask(target: string): Promise<unknown>;
-  /** Makes it write its report, and reads that. */
+  /** Makes the server write its report, and reads it. */
   report(): Promise<Report>;
 }
 
@@ -46,8 +46,8 @@ export interface FuzzingServer extends AsyncDisposable {
  * Starts the server with some of its cases.
  *
  * @param cases Patterns such as `"9.*"`.
- * @param folder Where it writes its report; the page to look at is `index.html`.
- * @throws {NotFoundError} If there is none on this machine.
+ * @param folder The folder for its report, whose main page is `index.html`.
+ * @throws {NotFoundError} If neither `wstest` nor Docker is found.
  */
 export async function startServer(
   cases: readonly string[],
@@ -130,7 +130,7 @@ async function findCommand(): Promise<Command> {
   throw new NotFoundError();
 }
 
-/** Whether a program is there and does something. */
+/** Whether a program exists and runs successfully. */
 async function works(program: string, args: string[]): Promise<boolean> {
   try {
     const { success } = await new Deno.Command(program, {
@@ -147,7 +147,7 @@ async function works(program: string, args: string[]): Promise<boolean> {
 }
 
 function dockerRun(port: number, folder: string): string[] {
-  // What it writes should belong to who runs it.
+  // So that the files that the server writes belong to the current user.
   const user = Deno.uid() === null
     ? []
     : ["--user", `${Deno.uid()}:${Deno.gid()}`];
@@ -158,7 +158,7 @@ function dockerRun(port: number, folder: string): string[] {
   ];
 }
 
-/** The server cannot say which port it got, so it is told one that is free. */
+/** Finds a free port. The server has to be given one, because it does not report the port that it gets. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

@@ -27,9 +27,10 @@ const CAPTURES = {
  * HTTP response that answered the handshake.
  *
  * By default the server sees two connections: a pre-flight request, whose
- * response you get, and then Deno's WebSocket. With `capture: "direct"` it sees
- * one, and the response is that of the connection itself. With `"none"` it sees
- * one, and the response holds only what Deno's WebSocket knows.
+ * response is returned, and then Deno's WebSocket. With `capture: "direct"` it
+ * sees one connection, and the response is the one that opened it. With
+ * `capture: "none"` it sees one connection, and the response contains only what
+ * Deno's WebSocket reports.
  *
  * @example Usage
  * ```ts no-eval
@@ -42,16 +43,17 @@ const CAPTURES = {
  * }
  * ```
  *
- * @param url A `ws:` or `wss:` URL. Its credentials become an `Authorization`
- * header, and appear nowhere else.
- * @param options How to connect.
- * @returns The connection, which is yours to close, and the response, which
+ * @param url A `ws:` or `wss:` URL. Credentials in it are sent as an
+ * `Authorization` header, and are removed from every URL that is reported.
+ * @param options Options for connecting.
+ * @returns The connection, which the caller must close, and the response, which
  * needs no closing.
  * @throws {TypeError} If the URL or an option is invalid.
- * @throws {RangeError} If a number among the options is out of range.
- * @throws {HandshakeError} If the server refused the handshake, answered it
- * wrongly, or did not answer.
- * @throws {DOMException} Named `TimeoutError`, after `handshakeTimeout`.
+ * @throws {RangeError} If a number or duration in the options is out of range.
+ * @throws {HandshakeError} If the server refused the handshake, gave an invalid
+ * answer, or did not answer.
+ * @throws {DOMException} Named `TimeoutError`, if connecting took longer than
+ * `handshakeTimeout`.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
  */
 export function connectWebSocket(
@@ -61,10 +63,11 @@ export function connectWebSocket(
   [connection: WebSocketConnection<string>, response: HandshakeResponse]
 >;
 /**
- * Connects with binary messages as `Uint8Array`s.
+ * Connects with `binary: "bytes"`: binary messages are received as
+ * `Uint8Array`s.
  *
  * @param url A `ws:` or `wss:` URL.
- * @param options How to connect.
+ * @param options Options for connecting.
  * @returns The connection and the response.
  */
 export function connectWebSocket(
@@ -77,10 +80,11 @@ export function connectWebSocket(
   ]
 >;
 /**
- * Connects with options of which the compiler does not know what `binary` is.
+ * Connects with options whose `binary` is not known at compile time, so a
+ * message may be a string or a `Uint8Array`.
  *
  * @param url A `ws:` or `wss:` URL.
- * @param options How to connect.
+ * @param options Options for connecting.
  * @returns The connection and the response.
  */
 export function connectWebSocket(
@@ -112,7 +116,7 @@ export async function connectWebSocket(
   return [connection, response];
 }
 
-/** Opens a socket to a target, or to where its redirects lead, within `handshakeTimeout`. */
+/** Opens a socket to a target within `handshakeTimeout`, following redirects if the options say so. */
 export async function open(
   target: Target,
   settings: Settings,
@@ -130,7 +134,7 @@ export async function open(
     caller,
     onRequest: settings.onRequest,
   });
-  // From here on it waits for the network: time enough to set a timer.
+  // The timer is set after the request has been started, so as not to delay it.
   const cancel = after(handshakeTimeout, () => {
     stop.abort(
       new DOMException(

@@ -10,7 +10,7 @@ import type { Socket, SocketEnd } from "./socket.ts";
 import { checkSignal, kindOf, printable } from "./text.ts";
 
 /**
- * How a connection was closed.
+ * The close code and reason of a connection.
  *
  * @example Usage
  * ```ts no-eval
@@ -27,16 +27,20 @@ export interface CloseInfo {
    * 1006 when the connection was lost or the peer never answered a close.
    */
   code: number;
-  /** The close reason, as the peer sent it: untrusted text. */
+  /**
+   * The close reason that the peer sent, which is untrusted text, or
+   * `"idle timeout"` or `"ping timeout"` if that ended the connection; `""` if
+   * there is none.
+   */
   reason: string;
   /** Whether the closing handshake was completed. */
   clean: boolean;
 }
 
 /**
- * How long one {@linkcode WebSocketConnection.recv} may wait.
+ * Options of {@linkcode WebSocketConnection.recv}.
  *
- * @example Taking what is there
+ * @example Receiving a message only if one is buffered
  * ```ts no-eval
  * import { connectWebSocket } from "@wstap/wstap";
  *
@@ -46,14 +50,19 @@ export interface CloseInfo {
  * ```
  */
 export interface RecvOptions {
-  /** Rejects with a `TimeoutError` after this long; 0 takes what is there. None by default. */
+  /**
+   * How long to wait for a message before rejecting with a `TimeoutError`. With
+   * 0 the call does not wait: it returns a buffered message or rejects. No limit
+   * by default.
+   */
   timeout?: DurationLike;
-  /** Rejects with the signal's reason when it aborts. */
+  /** Rejects with the signal's reason when the signal aborts. */
   signal?: AbortSignal;
 }
 
 /**
- * What ends one {@linkcode WebSocketConnection.recvBatch} early.
+ * Options of {@linkcode WebSocketConnection.recvBatch} and
+ * {@linkcode WebSocketConnection.batches}.
  *
  * @example Usage
  * ```ts no-eval
@@ -66,12 +75,16 @@ export interface RecvOptions {
  */
 export interface BatchOptions {
   /**
-   * The most messages in one batch: a whole number from 1.
+   * The largest number of messages in one batch: a whole number from 1. A batch
+   * that has reached it resolves at once.
    *
    * @default {Infinity}
    */
   max?: number;
-  /** Rejects with the signal's reason when it aborts; what was collected stays. */
+  /**
+   * Rejects with the signal's reason when the signal aborts. The messages
+   * collected so far stay in the buffer for the next call.
+   */
   signal?: AbortSignal;
 }
 
@@ -89,68 +102,73 @@ export interface BatchOptions {
  * ```
  */
 export interface PingOptions {
-  /** Rejects with a `TimeoutError` when no pong came within this time. None by default. */
+  /**
+   * How long to wait for the pong before rejecting with a `TimeoutError`. No
+   * limit by default.
+   */
   timeout?: DurationLike;
-  /** Rejects with the signal's reason when it aborts. */
+  /** Rejects with the signal's reason when the signal aborts. */
   signal?: AbortSignal;
 }
 
-/** What can be sent: a string as a text message, anything else as a binary one. */
+/** Data to send: a string becomes a text message, anything else a binary one. */
 type Sendable = string | ArrayBuffer | ArrayBufferView;
 
 type Message = string | Uint8Array;
 
 /** Options of the internal constructor of {@linkcode WebSocketConnection}. */
 export interface ConnectionInit {
-  /** The open socket, which has not been started. */
+  /** An open socket whose `start()` has not been called. */
   readonly socket: Socket;
   /** The URL, without credentials. */
   readonly url: string;
   readonly settings: Settings;
   /**
-   * Called when the connection is over. An outer loop that passes it answers a
-   * loss, so iteration over the connection then ends quietly.
+   * Called when the connection is over. Passed by `connections()`, which handles
+   * a lost connection itself: with it, iterating over the connection ends at a
+   * loss without an error.
    */
   readonly onEnd?: (end: ConnectionEnd) => void;
 }
 
-/** How a connection ended, for the loop that connects again. */
+/** How a connection ended, as reported to `connections()`. */
 export interface ConnectionEnd {
-  /** What `recv()` rejects with at the end of the stream; `null` after a clean end. */
+  /** The error with which `recv()` rejects at the end of the stream; `null` after a clean end. */
   readonly error: unknown;
-  /** Whether `close()` ended it. */
+  /** Whether `close()` ended the connection. */
   readonly ours: boolean;
 }
 
 /** The state of a connection. */
 type State =
   | { readonly phase: "open" }
-  /** A close frame was sent or received, or the connection was lost. */
+  /** This side sent a close frame and waits for the peer to answer. */
   | {
     readonly phase: "closing";
     readonly info: CloseInfo;
-    /** Whether `close()` began it. */
+    /** Whether `close()` was called. */
     readonly ours: boolean;
   }
-  /** `closed` is settled, or about to be. */
+  /** The connection is over. `closed` resolves once the socket is released. */
   | {
     readonly phase: "closed";
     readonly info: CloseInfo;
     readonly ours: boolean;
   };
 
-/** The close code for a peer that outran the buffer. */
+/** The close code sent when the buffer overflows. */
 const OVERFLOW_CODE = 4009;
 
 const LOST: CloseInfo = { code: 1006, reason: "", clean: false };
 
 /**
- * An open WebSocket connection whose messages are received on demand.
+ * An open WebSocket connection.
  *
- * No message is ever lost or reordered by a timeout, an abort, an error or a
- * close: errors take their place in the queue behind what arrived before them.
- * Calls are served in the order in which they were made. Messages that nobody
- * asks for wait in a buffer, bounded by `maxBuffer`.
+ * Messages that have arrived wait in a buffer, limited by `maxBuffer`, until a
+ * call receives them. No timeout, abort, error or close loses or reorders a
+ * message that has arrived: an error is reported after the messages that arrived
+ * before it. Calls that wait at the same time are served in the order in which
+ * they were made.
  *
  * @example Messages one at a time
  * ```ts no-eval
@@ -173,17 +191,21 @@ const LOST: CloseInfo = { code: 1006, reason: "", clean: false };
  * }
  * ```
  *
- * @typeParam T `string`, and `Uint8Array` too where `binary` is `"bytes"`.
+ * @typeParam T The type of a message: `string`, or `string | Uint8Array` with
+ * `binary: "bytes"`.
  */
 export class WebSocketConnection<T = string>
   implements AsyncIterable<T>, AsyncDisposable {
-  /** The URL that is connected to, after redirects and without credentials. */
+  /** The URL of the server, after redirects and without credentials. It includes the query. */
   readonly url: string;
-  /** The subprotocol that the server chose, `""` if none. */
+  /** The subprotocol that the server chose, or `""` if none. */
   readonly protocol: string;
-  /** The extensions that the server agreed to, `""` if none. Only `compression` offers any. */
+  /**
+   * The extensions that the server agreed to, or `""` if none. An extension is
+   * offered only with the option `compression`.
+   */
   readonly extensions: string;
-  /** Resolves when the connection is over, with how it was closed. It never rejects. */
+  /** Resolves with the close code and reason when the connection is over. Never rejects. */
   readonly closed: Promise<CloseInfo>;
 
   readonly #socket: Socket;
@@ -195,18 +217,18 @@ export class WebSocketConnection<T = string>
   #cancelCloseTimeout = () => {};
   #cancelIdleTimeout = () => {};
   #cancelPing = () => {};
-  /** When something last arrived, in milliseconds of `performance.now()`. */
+  /** The time of `performance.now()` at which data last arrived; 0 before the first look. */
   #lastTraffic = 0;
-  /** When reading last went on after a pause; `Infinity` during a pause. */
+  /** The time of `performance.now()` at which reading was last resumed; `Infinity` while it is paused. */
   #resumedAt = 0;
   #readable: ReadableStream<T> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
   /**
-   * Creates a connection around a socket that has just opened. Connections come
-   * from {@linkcode connectWebSocket} and {@linkcode connections}.
+   * Creates a connection from an open socket. Users get connections from
+   * {@linkcode connectWebSocket} and {@linkcode connections}.
    *
-   * @param init What the connection is made from.
+   * @param init The socket, its URL and the options.
    * @ignore
    */
   constructor(init: ConnectionInit) {
@@ -246,29 +268,31 @@ export class WebSocketConnection<T = string>
         this.#lastTraffic = performance.now();
       },
       onEnd: (end) => this.#onSocketEnd(end),
-      onLargeRead: () => this.#inbox.headStart(),
+      onLargeRead: () => this.#inbox.waitForConsumer(),
     });
   }
 
   /**
-   * The received messages that have not been taken: their count, and their size
-   * in bytes (UTF-16 length for text, byte length for binary).
+   * The messages that have arrived and not been received: their number, and
+   * their size in bytes (`length` of a string, `byteLength` of a `Uint8Array`).
+   * Both are 0 while a batch is collecting them.
    */
   get buffered(): { messages: number; bytes: number } {
     return this.#inbox.buffered;
   }
 
-  /** How many messages `overflow: "drop-oldest"` has discarded. */
+  /** The number of messages that `overflow: "drop-oldest"` has discarded. */
   get dropped(): number {
     return this.#inbox.dropped;
   }
 
   /**
-   * Receives the next message, in order of arrival.
+   * Receives the next message, in order of arrival. Waits if none has arrived.
    *
-   * A call that rejects because of `timeout` or `signal` consumes nothing.
+   * A call that rejects because of `timeout` or `signal` loses no message: the
+   * next call gets it.
    *
-   * @example Waiting five seconds at the most
+   * @example Waiting for at most five seconds
    * ```ts no-eval
    * import { connectWebSocket } from "@wstap/wstap";
    *
@@ -276,15 +300,18 @@ export class WebSocketConnection<T = string>
    * const message = await connection.recv({ timeout: "5s" });
    * ```
    *
-   * @param options How long it may wait.
-   * @returns The message; `null`, then and ever after, once the peer or this
-   * side has closed the connection with a close frame.
-   * @throws {ConnectionClosedError} If the connection was lost or the peer broke
-   * the protocol, once everything that arrived before has been received.
-   * @throws {BinaryMessageError} If the message is binary but not UTF-8, where
+   * @param options A timeout and a signal.
+   * @returns The message, or `null` if the peer closed the connection with a
+   * close frame or {@linkcode close} was called, and every message has been
+   * received. Every later call returns `null` too.
+   * @throws {ConnectionClosedError} If the connection was lost or the peer
+   * violated the protocol, and every message that arrived before has been
+   * received.
+   * @throws {BinaryMessageError} If the message is binary and not UTF-8, and
    * `binary` is `"text"`.
-   * @throws {BufferOverflowError} If the peer outran the buffer.
-   * @throws {DOMException} Named `TimeoutError`, if no message came in time.
+   * @throws {BufferOverflowError} If the buffer overflowed, and every buffered
+   * message has been received.
+   * @throws {DOMException} Named `TimeoutError`, if no message arrived in time.
    * @throws {TypeError} If an option is invalid.
    */
   recv(options?: RecvOptions): Promise<T | null> {
@@ -293,29 +320,33 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * Collects the messages that arrive within `duration`, counted from the call.
+   * Receives all messages that are buffered or arrive within `duration`, counted
+   * from the call.
    *
-   * It resolves early when `max` messages or the limit of `maxBuffer` are
-   * reached, when an error is next in the queue, or when the connection ends;
-   * none of these loses a message. It never overflows the buffer while it
-   * waits. With a duration of 0 it takes what is buffered.
+   * The call resolves before the duration is over when the batch has `max`
+   * messages or reaches the limit of `maxBuffer` (with capture `"direct"`, a
+   * quarter of it), when an error is next, or when the connection ends. No
+   * message is lost then. While a batch is being collected, the buffer does not
+   * overflow. With a duration of 0 the call returns what is buffered.
    *
    * @example Usage
    * ```ts no-eval
    * import { connectWebSocket } from "@wstap/wstap";
    *
    * const [connection] = await connectWebSocket("wss://example.com/");
-   * const batch = await connection.recvBatch("3s"); // [] if nothing came
+   * const batch = await connection.recvBatch("3s"); // [] if none arrived
    * ```
    *
-   * @param duration How long to collect.
-   * @param options What ends it early.
-   * @returns The messages, in order of arrival; an empty array if none came.
+   * @param duration How long to collect messages.
+   * @param options The largest number of messages, and a signal.
+   * @returns The messages, in order of arrival. The array is empty if none
+   * arrived.
    * @throws {ConnectionClosedError} With the message `websocket closed`, if the
-   * connection has ended and nothing was left to collect.
-   * @throws {BinaryMessageError} If the next message is binary but not UTF-8,
-   * where `binary` is `"text"`.
-   * @throws {BufferOverflowError} If the peer outran the buffer.
+   * connection has ended and no message is left.
+   * @throws {BinaryMessageError} If the next message is binary and not UTF-8,
+   * and `binary` is `"text"`.
+   * @throws {BufferOverflowError} If the buffer overflowed, and every buffered
+   * message has been received.
    * @throws {TypeError} If the duration does not parse.
    * @throws {RangeError} If the duration is negative, or `max` is not a whole
    * number from 1.
@@ -333,11 +364,12 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * Iterates over batches, each collected as by {@linkcode recvBatch}. Windows
-   * in which nothing came are left out.
+   * Iterates over batches, each collected as by {@linkcode recvBatch}. Empty
+   * batches are skipped.
    *
-   * It ends when the connection is closed and throws when it is lost. Leaving
-   * the loop does not close the connection.
+   * The iteration ends when the connection is closed, and throws when it is
+   * lost. On a connection from {@linkcode connections} it ends in both cases.
+   * Leaving the loop does not close the connection.
    *
    * @example Usage
    * ```ts no-eval
@@ -347,9 +379,10 @@ export class WebSocketConnection<T = string>
    * for await (const batch of connection.batches("3s")) console.log(batch.length);
    * ```
    *
-   * @param duration How long each batch collects.
-   * @param options What ends a batch early; an abort ends the iteration.
-   * @returns The batches, none of them empty.
+   * @param duration How long to collect messages for each batch.
+   * @param options The largest number of messages in a batch, and a signal. If
+   * the signal aborts, the iteration throws its reason.
+   * @returns The batches.
    * @throws {ConnectionClosedError} If the connection was lost.
    */
   batches(
@@ -370,7 +403,8 @@ export class WebSocketConnection<T = string>
       try {
         batch = await this.#inbox.takeBatch(duration, max, signal) as T[];
       } catch (error) {
-        // What ends a batch is the same for a close and for a loss.
+        // takeBatch() rejects with a ConnectionClosedError for a close and for a
+        // loss alike, so the outcome decides.
         if (!(error instanceof ConnectionClosedError)) throw error;
         const outcome = this.#inbox.outcome;
         if (outcome === null || this.#endsQuietly(error)) return;
@@ -381,8 +415,10 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * Iterates over the messages. It ends when the connection is closed and
-   * throws when it is lost. Leaving the loop does not close the connection.
+   * Iterates over the messages. The iteration ends when the connection is
+   * closed, and throws when it is lost. On a connection from
+   * {@linkcode connections} it ends in both cases. Leaving the loop does not
+   * close the connection.
    *
    * @example Usage
    * ```ts no-eval
@@ -419,10 +455,11 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * Sends a message, and waits while more than 1 MiB is queued in the socket.
+   * Sends a message, then waits while more than 1 MiB is queued to be sent.
    *
-   * Messages are sent in the order of the calls. That it resolves says that the
-   * socket took the message, not that the peer received it.
+   * Messages are sent in the order of the calls. The call resolves when the
+   * socket has taken the message, which does not mean that the peer has received
+   * it.
    *
    * @example Usage
    * ```ts no-eval
@@ -432,10 +469,12 @@ export class WebSocketConnection<T = string>
    * await connection.send(JSON.stringify({ subscribe: "events" }));
    * ```
    *
-   * @param data A string for a text message, bytes for a binary one.
+   * @param data A string, sent as a text message, or bytes, sent as a binary
+   * message.
    * @throws {ConnectionClosedError} If the connection is closing or closed, or
-   * ends while this waits.
-   * @throws {TypeError} If the data is neither a string nor bytes.
+   * ends while the call waits.
+   * @throws {TypeError} If the data is neither a string nor bytes, or is a view
+   * of shared memory.
    */
   async send(data: string | ArrayBuffer | ArrayBufferView): Promise<void> {
     const message = toMessage(data);
@@ -447,8 +486,10 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * Sends a ping and waits for its pong. Several pings may be under way; a pong
-   * answers every ping up to its own.
+   * Sends a ping and waits for the pong.
+   *
+   * Several pings may be waiting at once. A pong answers its own ping and all
+   * earlier ones.
    *
    * @example Usage
    * ```ts no-eval
@@ -460,13 +501,13 @@ export class WebSocketConnection<T = string>
    * console.log(`${await connection.ping({ timeout: "2s" })} ms`);
    * ```
    *
-   * @param options How long it may wait.
-   * @returns The round trip in milliseconds.
-   * @throws {TypeError} If the capture is not `"direct"`: Deno's WebSocket has
-   * no pings.
+   * @param options A timeout and a signal.
+   * @returns The round-trip time in milliseconds.
+   * @throws {TypeError} If the capture is not `"direct"`: Deno's WebSocket
+   * cannot send pings.
    * @throws {ConnectionClosedError} If the connection is closing or closed, or
-   * ends while this waits.
-   * @throws {DOMException} Named `TimeoutError`, if no pong came in time.
+   * ends while the call waits.
+   * @throws {DOMException} Named `TimeoutError`, if no pong arrived in time.
    */
   async ping(options: PingOptions = {}): Promise<number> {
     const timeout = options.timeout === undefined
@@ -484,18 +525,19 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * Closes the connection and waits for the peer to answer, at most
+   * Closes the connection and waits for the peer to answer, for at most
    * `closeTimeout`.
    *
-   * What had arrived before the call stays readable, what arrives after it is
-   * discarded, and then `recv()` gives `null`. It can be called again: the
-   * first call counts.
+   * Messages that arrived before the call can still be received; messages that
+   * arrive after it are discarded. Then `recv()` returns `null`. A second call
+   * sends nothing, and waits for the same end.
    *
-   * With the captures `"preflight"` and `"none"` the native socket cannot be
-   * cut: when the peer never answers, this resolves after `closeTimeout`, but
-   * the socket stays open until the peer ends it, and keeps the process alive.
-   * A peer that hangs up instead of answering looks there like one that answers
-   * without a code (`{ code: 1005, reason: "", clean: true }`).
+   * With the captures `"preflight"` and `"none"`, Deno's WebSocket cannot be
+   * ended by force. If the peer never answers, the call resolves after
+   * `closeTimeout`, but the socket stays open until the peer ends it, and keeps
+   * the process alive. A peer that ends the connection without answering is
+   * reported there like a peer that answers without a code:
+   * `{ code: 1005, reason: "", clean: true }`.
    *
    * @example Usage
    * ```ts no-eval
@@ -505,11 +547,11 @@ export class WebSocketConnection<T = string>
    * const { code, clean } = await connection.close(1000, "done");
    * ```
    *
-   * @param code 1000, or one from 3000 to 4999.
-   * @param reason At most 123 bytes of UTF-8.
-   * @returns How the connection was closed: the peer's answer, or
-   * `{ code: 1006, reason: "", clean: false }` if there was none in time.
-   * @throws {TypeError} If the code or the reason is not one that may be sent.
+   * @param code The close code: 1000, or a number from 3000 to 4999.
+   * @param reason The close reason: at most 123 bytes of UTF-8.
+   * @returns The code and reason that the peer answered with, or
+   * `{ code: 1006, reason: "", clean: false }` if it did not answer in time.
+   * @throws {TypeError} If the code or the reason is invalid.
    */
   async close(code: number = 1000, reason: string = ""): Promise<CloseInfo> {
     if (
@@ -539,9 +581,10 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * The messages as a stream. It takes none until it is read, ends when the
-   * connection is closed, and errors when it is lost; cancelling it closes the
-   * connection with code 1000.
+   * A stream of the messages. It takes no message before it is read. The stream
+   * ends when the connection is closed, and errors when it is lost; on a
+   * connection from {@linkcode connections} it ends in both cases. Cancelling it
+   * closes the connection with code 1000.
    */
   get readable(): ReadableStream<T> {
     return this.#readable ??= new ReadableStream<T>({
@@ -555,9 +598,8 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * A stream whose chunks are sent as messages, with back-pressure as in
-   * {@linkcode send}. Closing or aborting it closes the connection with code
-   * 1000.
+   * A stream that sends each chunk as a message and waits as {@linkcode send}
+   * does. Closing or aborting it closes the connection with code 1000.
    */
   get writable(): WritableStream<string | ArrayBuffer | ArrayBufferView> {
     return this.#writable ??= new WritableStream<Sendable>({
@@ -574,7 +616,7 @@ export class WebSocketConnection<T = string>
     }) as T | null;
   }
 
-  /** The next message of an iteration, `null` at its end. */
+  /** Takes the next message of the stream; `null` at its end. */
   async #next(): Promise<T | null> {
     try {
       return await this.#inbox.take() as T | null;
@@ -613,7 +655,7 @@ export class WebSocketConnection<T = string>
     );
   }
 
-  /** The peer closed the connection or answered our close, or the connection was lost. */
+  /** Called when the peer has closed the connection or answered `close()`, or the connection was lost. */
   #onSocketEnd({ code, reason, clean, problem }: SocketEnd): void {
     if (this.#state.phase === "closed") return;
     const info = { code, reason, clean };
@@ -628,13 +670,13 @@ export class WebSocketConnection<T = string>
     this.#finish(info);
   }
 
-  /** Ends what can be received after a close frame; only the first end counts. */
+  /** Ends the inbox cleanly, after a close frame. Does nothing if it has ended. */
   #endClosed(info: CloseInfo): void {
-    if (this.#inbox.ended) return; // an error less to make
+    if (this.#inbox.ended) return; // saves creating an error
     this.#inbox.end(null, new ConnectionClosedError("websocket closed", info));
   }
 
-  /** Ends what can be received with an error; only the first end counts. */
+  /** Ends the inbox with an error. Does nothing if it has ended. */
   #endInbox(error: unknown): void {
     const forBatches = error instanceof ConnectionClosedError
       ? new ConnectionClosedError("websocket closed", error)
@@ -642,12 +684,12 @@ export class WebSocketConnection<T = string>
     this.#inbox.end({ error }, forBatches);
   }
 
-  /** Sends the close frame. The inbox has ended, so what still arrives is discarded. */
+  /** Sends a close frame. The inbox has ended before, so messages that still arrive are discarded. */
   #startClosing(info: CloseInfo, ours: boolean): void {
     this.#state = { phase: "closing", info, ours };
     this.#cancelIdleTimeout();
     this.#cancelPing();
-    this.#socket.resume(); // its close frame may come behind what was held back
+    this.#socket.resume(); // the peer's close frame comes after what has not been read yet
     this.#socket.close(info.code, info.reason);
     this.#cancelCloseTimeout = after(
       this.#settings.closeTimeout,
@@ -690,10 +732,11 @@ export class WebSocketConnection<T = string>
 
   #abort = () => this.#drop(this.#settings.signal!.reason, LOST);
 
-  /** Looks again when the time since the last traffic would be up. */
+  /** Ends the connection if it has been idle for `idleTimeout` milliseconds; otherwise checks again when it may have been. */
   #watchIdle(idleTimeout: number): void {
     const now = performance.now();
-    // Silence during a pause is our own doing; so is all before the first look.
+    // The time of a pause does not count, since nothing is read then; nor does
+    // the time before the first check.
     if (this.#resumedAt === Infinity || this.#lastTraffic === 0) {
       this.#lastTraffic = now;
     }
@@ -705,17 +748,18 @@ export class WebSocketConnection<T = string>
     this.#lose("The connection was idle for too long", "idle timeout");
   }
 
-  /** Sends a ping every `interval` milliseconds, and drops the connection when one goes unanswered. */
+  /** Sends a ping every `interval` milliseconds, and ends the connection when one is not answered in time. */
   #keepPinging(interval: number): void {
     this.#cancelPing = after(interval, () => {
       this.#keepPinging(interval);
-      if (this.#resumedAt === Infinity) return; // nothing is read, so no pong either
+      if (this.#resumedAt === Infinity) return; // while paused, a pong is not read either
       const sentAt = performance.now();
       this.#socket.ping!({
         timeout: this.#settings.pingTimeout,
         signal: undefined,
       }).catch((error) => {
-        // The end of the connection rejects too, and says why itself.
+        // A ConnectionClosedError means that the connection ended, which is
+        // reported elsewhere. After a pause the pong may be late.
         if (!(error instanceof DOMException) || this.#resumedAt > sentAt) {
           return;
         }
@@ -731,7 +775,7 @@ export class WebSocketConnection<T = string>
   }
 }
 
-/** A message as sockets take it. */
+/** Converts data to what `Socket.send()` takes, without copying it. */
 function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {
   if (typeof data === "string") return data;
   if (data instanceof ArrayBuffer) return new Uint8Array(data);
@@ -751,7 +795,7 @@ function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** Keeps a leading byte order mark: it is part of the message. */
+/** Decodes UTF-8. A leading byte order mark is kept, since it is part of the message. */
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function parseBatchOptions({ max = Infinity, signal }: BatchOptions): {

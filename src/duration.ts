@@ -1,9 +1,9 @@
 import { DAY, HOUR, MINUTE, SECOND, WEEK } from "@std/datetime/constants";
 
 /**
- * A length of time: a number of seconds, a string such as `"10s"`, `"1m 30s"`
- * or `"250ms"`, or a `Temporal.Duration`. {@linkcode parseDuration} has the
- * grammar.
+ * A duration: a number of seconds, a string such as `"10s"`, `"1m 30s"` or
+ * `"250ms"`, or a `Temporal.Duration`. {@linkcode parseDuration} describes the
+ * units.
  *
  * @example Usage
  * ```ts
@@ -15,7 +15,7 @@ import { DAY, HOUR, MINUTE, SECOND, WEEK } from "@std/datetime/constants";
  */
 export type DurationLike = number | string | Temporal.Duration;
 
-/** Calendar units have the mean length of the Gregorian calendar's, as in `humantime`. */
+// The average lengths in the Gregorian calendar, as in `humantime`.
 const MONTH = 30.44 * DAY;
 const YEAR = 365.25 * DAY;
 
@@ -56,13 +56,23 @@ const EXPECTED =
 /**
  * Converts a duration to milliseconds.
  *
- * A number counts seconds, with fractions. A string is one or more spans, each
- * a decimal number and a unit, with or without spaces; the units are those of
- * the Rust crate `humantime`: `ns nsec nanos`, `us usec µs`, `ms msec millis`,
- * `s sec secs second seconds`, `m min mins minute minutes`, `h hr hrs hour
- * hours`, `d day days`, `w wk wks week weeks`, `M month months` (30.44 days)
- * and `y yr yrs year years` (365.25 days). The only string without a unit is
- * `"0"`. Calendar units of a `Temporal.Duration` count the same.
+ * A number is a number of seconds, and may have a fraction. A string is a
+ * sequence of decimal numbers, each followed by a unit; spaces are optional. The
+ * units are those of the Rust crate `humantime`:
+ *
+ * - `ns nsec nanos`
+ * - `us usec µs`
+ * - `ms msec millis`
+ * - `s sec secs second seconds`
+ * - `m min mins minute minutes`
+ * - `h hr hrs hour hours`
+ * - `d day days`
+ * - `w wk wks week weeks`
+ * - `M month months`, of 30.44 days
+ * - `y yr yrs year years`, of 365.25 days
+ *
+ * The string `"0"` is the only one without a unit. In a `Temporal.Duration`,
+ * months and years have the same lengths as above.
  *
  * @example Usage
  * ```ts
@@ -75,9 +85,9 @@ const EXPECTED =
  * ```
  *
  * @param value The duration.
- * @returns Its length in milliseconds, which may be a fraction.
- * @throws {TypeError} If the value is a text that does not parse, or not a
- * duration at all.
+ * @returns The number of milliseconds, which may have a fraction.
+ * @throws {TypeError} If the value is a string that cannot be parsed, or not a
+ * duration.
  * @throws {RangeError} If the duration is negative or not finite.
  */
 export function parseDuration(value: DurationLike): number {
@@ -129,7 +139,7 @@ function parseText(text: string): number {
   return sign === "-" ? -sum : sum;
 }
 
-/** Takes the fields one by one: `total()` refuses calendar units, and the global is absent before Deno 2.7. */
+/** Adds the fields of a `Temporal.Duration`. Its `total()` refuses calendar units, and the global is absent before Deno 2.7. */
 function sumTemporal(value: Temporal.Duration): number {
   if (Object.prototype.toString.call(value) !== "[object Temporal.Duration]") {
     throw new TypeError(`Invalid duration ${show(value)}: ${EXPECTED}`);
@@ -141,7 +151,7 @@ function sumTemporal(value: Temporal.Duration): number {
   return sum;
 }
 
-/** Shows a value in a message: short, and with no control character in it. */
+/** Formats a value for an error message: cuts it, and replaces control characters. */
 function show(value: unknown): string {
   const text = typeof value === "string"
     ? JSON.stringify(value.length > 60 ? value.slice(0, 60) + "…" : value)
@@ -151,13 +161,14 @@ function show(value: unknown): string {
   return text.replace(/[\u007f-\u009f]/g, "\ufffd");
 }
 
-/** The longest delay that one timer can wait; a longer one would fire at once. */
+/** The longest delay of one timer, in milliseconds. A timer with a longer one fires at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
 /**
- * Calls back once after `delay` milliseconds, however long that is.
+ * Calls `callback` once after `delay` milliseconds, which may be longer than one
+ * timer can wait.
  *
- * @returns A function that cancels the wait.
+ * @returns A function that cancels the call.
  */
 export function after(delay: number, callback: () => void): () => void {
   let timer: ReturnType<typeof setTimeout>;
@@ -170,7 +181,7 @@ export function after(delay: number, callback: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Waits `delay` milliseconds; rejects with the signal's reason when it aborts first. */
+/** Waits for `delay` milliseconds. Rejects with the signal's reason if the signal aborts before that. */
 export function sleep(delay: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);

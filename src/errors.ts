@@ -1,13 +1,14 @@
 import type { HandshakeResponse } from "./response.ts";
 
 /**
- * The server refused the handshake, answered it wrongly, or did not answer.
+ * Thrown if the server refused the handshake, gave an invalid answer, or did not
+ * answer.
  *
- * For any answer over HTTP but `101 Switching Protocols` the message holds
- * `HTTP error: ` with the status and its reason phrase, and {@linkcode response}
- * has the status, the headers and the start of the body. When nothing answered,
- * `cause` is the error of the network. No message holds credentials or the
- * query of the URL.
+ * If the server answered with another status than `101 Switching Protocols`, the
+ * message contains `HTTP error: ` with the status and its reason phrase, and
+ * {@linkcode response} has the status, the headers and the beginning of the
+ * body. If the server did not answer, `cause` is the network error. No message
+ * contains the credentials or the query of the URL.
  *
  * @example Falling back to an older endpoint
  * ```ts no-eval
@@ -29,20 +30,21 @@ export class HandshakeError extends Error {
   /** The name of the class. */
   override readonly name = "HandshakeError";
   /**
-   * Whether the same request may succeed later: nothing answered, or the status
-   * was 408, 425, 429 or 5xx. `connections()` tries again only then,
-   * unless `retryIf` decides otherwise.
+   * Whether the same request may succeed later, as it may if the server did not
+   * answer, or answered with status 408, 425, 429 or 5xx. `connections()` tries
+   * again only if it is `true`, unless `retryIf` decides otherwise.
    */
   readonly transient: boolean;
-  // Private, so that an error that is printed whole shows no query and no cookie.
+  // Private, so that printing the error shows no query and no cookie.
   readonly #url: string;
   readonly #response: HandshakeResponse | undefined;
 
   /**
    * Creates the error.
    *
-   * @param message What went wrong, in one sentence.
-   * @param options The URL that was asked, the answer, and the cause.
+   * @param message The error message.
+   * @param options The URL of the request, the response if there was one, and the
+   * cause.
    */
   constructor(
     message: string,
@@ -62,21 +64,22 @@ export class HandshakeError extends Error {
         [408, 425, 429].includes(status));
   }
 
-  /** The URL that was asked, after redirects, without credentials. */
+  /** The URL of the request, after redirects and without credentials. It includes the query. */
   get url(): string {
     return this.#url;
   }
 
-  /** What the server answered; `undefined` when it gave no usable answer. */
+  /** The response of the server, or `undefined` if there is none. */
   get response(): HandshakeResponse | undefined {
     return this.#response;
   }
 }
 
 /**
- * The connection is closed, or was lost.
+ * Thrown if the connection was lost, or if a call cannot be served because the
+ * connection is closing or closed.
  *
- * @example Telling a loss from a close
+ * @example Handling a lost connection
  * ```ts no-eval
  * import { ConnectionClosedError, connectWebSocket } from "@wstap/wstap";
  *
@@ -92,18 +95,21 @@ export class HandshakeError extends Error {
 export class ConnectionClosedError extends Error {
   /** The name of the class. */
   override readonly name = "ConnectionClosedError";
-  /** The close code (RFC 6455 section 7.4); 1006 when the connection was lost. */
+  /** The close code (RFC 6455 section 7.4); 1006 if the connection was lost. */
   readonly code: number;
-  /** The close reason, as the peer sent it: untrusted text. */
+  /**
+   * The close reason that the peer sent, which is untrusted text, or
+   * `"idle timeout"` or `"ping timeout"` if that ended the connection.
+   */
   readonly reason: string;
-  /** Whether a close frame ended the connection. */
+  /** Whether the closing handshake was completed. */
   readonly clean: boolean;
 
   /**
    * Creates the error.
    *
-   * @param message What happened, in one sentence.
-   * @param options How the connection was closed, and the cause.
+   * @param message The error message.
+   * @param options The close code and reason, and the cause.
    */
   constructor(
     message: string,
@@ -117,10 +123,11 @@ export class ConnectionClosedError extends Error {
 }
 
 /**
- * The peer sent faster than the messages were received, and `maxBuffer` was
- * full. Every call gets it once what was buffered has been received.
+ * Thrown if messages arrived faster than they were received, and the buffer
+ * reached `maxBuffer`. The buffered messages can still be received; every call
+ * after them rejects with this error.
  *
- * @example Choosing what happens instead
+ * @example Discarding the oldest messages instead
  * ```ts no-eval
  * import { connectWebSocket } from "@wstap/wstap";
  *
@@ -133,13 +140,13 @@ export class ConnectionClosedError extends Error {
 export class BufferOverflowError extends Error {
   /** The name of the class. */
   override readonly name = "BufferOverflowError";
-  /** The limit that was passed: a number of messages and a number of bytes. */
+  /** The value of `maxBuffer`: a number of messages and a number of bytes. */
   readonly limit: { messages: number; bytes: number };
 
   /**
    * Creates the error.
    *
-   * @param limit The limit that was passed.
+   * @param limit The value of `maxBuffer`.
    */
   constructor(limit: { messages: number; bytes: number }) {
     const parts = Object.entries(limit)
@@ -154,10 +161,10 @@ export class BufferOverflowError extends Error {
 }
 
 /**
- * A binary message that is not UTF-8 arrived on a connection whose `binary` is
- * `"text"`. The next call goes on with the next message.
+ * Thrown instead of a binary message that is not UTF-8, on a connection whose
+ * `binary` is `"text"`. The next call receives the next message.
  *
- * @example Reading its bytes
+ * @example Reading the bytes
  * ```ts
  * import { BinaryMessageError } from "@wstap/wstap";
  *

@@ -1,17 +1,17 @@
 /**
- * How many calls in a row may settle without waiting. Promise jobs run before
- * everything else, so a loop over such calls would starve every timer and the
- * socket itself.
+ * How many calls in a row may settle without waiting for the event loop. Promise
+ * jobs run before everything else, so a loop over such calls would keep every
+ * timer and the socket itself from running.
  */
 const MAX_SETTLED_IN_A_ROW = 1024;
 
-/** Calls back in the next turn of the event loop. */
+/** Calls a function in the next turn of the event loop. */
 export type NextTurn = (callback: () => void) => void;
 
 /**
- * Decides when a call may go on: after many calls that did not have to wait, the
- * next ones are held until the event loop has gone round. Calls that are held go
- * on in the order in which they came.
+ * Gives the event loop a turn now and then. After many calls in a row that did
+ * not have to wait, the next calls are held until the event loop has had a turn.
+ * They then proceed in the order in which they were made.
  */
 export class Gate {
   #settledInARow = 0;
@@ -23,7 +23,7 @@ export class Gate {
     this.#nextTurn = nextTurn;
   }
 
-  /** Counts a call; `false` if it must be held. */
+  /** Counts a call, and returns whether it may proceed. If not, pass it to `hold()`. */
   pass(): boolean {
     if (this.#isShut) return false;
     if (++this.#settledInARow < MAX_SETTLED_IN_A_ROW) return true;
@@ -32,12 +32,12 @@ export class Gate {
     return false;
   }
 
-  /** Holds a call for which `pass()` was `false`; `goOn` is called later. */
+  /** Holds a call for which `pass()` returned `false`. `goOn` is called in the next turn of the event loop. */
   hold(goOn: () => void): void {
     this.#held.push(goOn);
   }
 
-  /** Takes note that a call waits for the event loop by itself. */
+  /** Resets the count, because a call waits for a message, which gives the event loop a turn. */
   waits(): void {
     this.#settledInARow = 0;
   }

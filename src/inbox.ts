@@ -2,52 +2,56 @@ import { after } from "./duration.ts";
 import { Gate } from "./gate.ts";
 import { Queue } from "./queue.ts";
 
-/** How many messages may wait, and how many bytes they may have together. */
+/** The most messages, and the most bytes in all of them, that may be queued. */
 export interface Limit {
   messages: number;
   bytes: number;
 }
 
-/** What an {@linkcode Inbox} needs to know. */
+/** Options of {@linkcode Inbox}. */
 export interface InboxOptions {
-  /** How much may wait before `overflow` applies. */
+  /** The size of the queue beyond which `overflow` applies. */
   limit: Limit;
   /**
-   * What happens past the limit: `"error"` tells `onOverflow` and takes no
-   * more, `"drop-oldest"` discards from the front, and `"pause"` takes
-   * everything but asks the source to stop until less than a quarter of the
-   * limit is waiting.
+   * What to do when a message passes the limit: `"error"` calls `onOverflow` and
+   * does not queue the message, `"drop-oldest"` discards messages from the
+   * front, and `"pause"` queues the message, calls `onPause`, and calls
+   * `onResume` when a quarter of the limit or less is queued.
    */
   overflow: "error" | "drop-oldest" | "pause";
-  /** Called once when the limit is passed under `"error"`; it must end the inbox. */
+  /** Called once, with `"error"`, when the limit is passed. It must end the inbox. */
   onOverflow?: () => void;
-  /** Called when the source should stop and when it may go on, under `"pause"`. */
+  /** Called, with `"pause"`, when the source should stop pushing messages. */
   onPause?: () => void;
+  /** Called, with `"pause"`, when the source may push messages again. */
   onResume?: () => void;
-  /** Decides when a call may go on. By default each inbox has a gate of its own. */
+  /** Decides when a call may proceed. By default each inbox has its own gate. */
   gate?: Pick<Gate, "pass" | "hold" | "waits">;
 }
 
-/** An error that waits its turn among the messages. */
+/** A queued error, which one call gets when its turn comes. */
 class Failure {
   constructor(readonly error: Error, readonly size: number) {}
 }
 
 /**
- * A call that waits; `max` is 0 for one message, else the size of a batch.
+ * A waiting call. `max` is 0 if the call takes one message, otherwise the
+ * largest number of messages in its batch.
  *
- * It listens to its signal itself: with closures that hold the waiter and are
- * held by it, V8 keeps every batch until its next full collection.
+ * The waiter itself is the listener of its signal. A closure as the listener
+ * would form a reference cycle with the waiter, and V8 would then keep every
+ * batch alive until its next full garbage collection.
  */
 class Waiter<T> implements EventListenerObject {
-  /** Whether it has been settled, and whether it stands in the line. */
+  /** Whether the call has been settled. */
   settled = false;
+  /** Whether the call is in the list of waiting calls. */
   queued = false;
-  /** The window is over: it takes what is there as soon as its turn comes. */
+  /** Whether the call's time is over. A batch then takes what is queued when its turn comes. */
   expired = false;
-  /** When the window is over, in milliseconds of `performance.now()`. */
+  /** The time of `performance.now()` at which the call's time is over. */
   deadline = Infinity;
-  /** Stops its timer. */
+  /** Cancels the timer. */
   cancel: (() => void) | null = null;
   signal: AbortSignal | null = null;
   previous: Waiter<T> | null = null;
@@ -60,12 +64,12 @@ class Waiter<T> implements EventListenerObject {
     readonly abort: (waiter: Waiter<T>) => void,
   ) {}
 
-  /** Its signal aborted. */
+  /** Called when the signal aborts. */
   handleEvent(): void {
     this.abort(this);
   }
 
-  /** Stops what would end its wait. */
+  /** Marks the call as settled, and removes its timer and its listener. */
   release(): void {
     this.settled = true;
     if (this.cancel !== null) this.cancel();
@@ -73,22 +77,23 @@ class Waiter<T> implements EventListenerObject {
   }
 }
 
-/** How a stream ended: cleanly, or with what a single call then rejects with. */
+/** How a stream ended: `null` for a clean end, otherwise the error with which `take()` rejects. */
 export type Outcome = { readonly error: unknown } | null;
 
-/** How a call may wait. */
+/** Options of {@linkcode Inbox.take}. */
 export interface WaitOptions {
-  /** Milliseconds; `undefined` waits without end. */
+  /** How long to wait, in milliseconds. No limit if `undefined`. */
   timeout?: number;
   signal?: AbortSignal;
 }
 
-/** How long a source may be asked to wait for a consumer that keeps up, in milliseconds. */
-const HEAD_START = 5;
+/** How long `waitForConsumer()` waits at most, in milliseconds. */
+const MAX_CONSUMER_WAIT = 5;
 
-/** While a batch collects, the clock is looked at after so many messages. */
-const MESSAGES_PER_LOOK_AT_THE_CLOCK = 256;
+/** How many messages a batch collects between two looks at the clock. */
+const MESSAGES_PER_CLOCK_CHECK = 256;
 
+/** The size of a queued item in bytes, as `maxBuffer.bytes` counts it. */
 function sizeOf(item: unknown): number {
   return typeof item === "string"
     ? item.length
@@ -99,26 +104,30 @@ function sizeOf(item: unknown): number {
 
 /**
  * A bounded first-in first-out queue between a source that pushes messages and
- * calls that take them, one at a time or in batches. It knows nothing of
- * sockets. Calls are served in the order in which they were made; each message
- * costs the same whatever the length of the queue.
+ * calls that take them, one at a time or in batches. It does no I/O and does not
+ * know sockets. Calls are served in the order in which they were made. The cost
+ * of a message does not depend on the length of the queue.
  *
- * While a batch is at the head of the line, the queue is what it has collected:
- * a batch that is given up leaves everything where it is.
+ * While a batch is the first of the waiting calls, the messages that it collects
+ * stay in the queue until it resolves. A batch that is aborted therefore has
+ * nothing to put back.
  */
 export class Inbox<T extends string | Uint8Array> {
-  /** Messages, and errors that wait their turn among them. */
+  /** The queued messages and errors, in order of arrival. */
   readonly #items = new Queue<T | Failure>();
+  /** The size of all queued items in bytes. */
   #bytes = 0;
-  /** How many items have been taken. */
+  /** How many items have been taken since the inbox was created. */
   #taken = 0;
-  /** How many had been taken at the last `headStart()`. */
-  #takenBefore = 0;
-  #endHeadStart: (() => void) | null = null;
-  /** How many items came before each error that waits. */
+  /** The value of `#taken` at the last call of `waitForConsumer()`. */
+  #takenAtLastWait = 0;
+  /** Ends the wait of `waitForConsumer()`. */
+  #endConsumerWait: (() => void) | null = null;
+  /** For each queued error, how many items came before it since the inbox was created. */
   readonly #failures = new Queue<number>();
   #dropped = 0;
 
+  /** The waiting calls, a doubly linked list. */
   #first: Waiter<T> | null = null;
   #last: Waiter<T> | null = null;
   readonly #gate: Pick<Gate, "pass" | "hold" | "waits">;
@@ -137,24 +146,24 @@ export class Inbox<T extends string | Uint8Array> {
     this.#gate = options.gate ?? new Gate();
   }
 
-  /** What waits to be taken; nothing while a batch is collecting it. */
+  /** The queued messages: their number and size in bytes. Both are 0 while a batch is collecting them. */
   get buffered(): { messages: number; bytes: number } {
     return this.#collecting()
       ? { messages: 0, bytes: 0 }
       : { messages: this.#items.length, bytes: this.#bytes };
   }
 
-  /** How many messages were discarded under `"drop-oldest"`. */
+  /** The number of messages that `"drop-oldest"` has discarded. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Whether the stream has ended, even if something still waits. */
+  /** Whether `end()` has been called. Messages may still be queued. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** How the stream ended; `null` too as long as it has not. */
+  /** How the stream ended; also `null` while it has not ended. */
   get outcome(): Outcome {
     return this.#outcome;
   }
@@ -168,32 +177,33 @@ export class Inbox<T extends string | Uint8Array> {
     ) {
       this.#unlink(first);
       first.resolve(message);
-      // A batch whose window is over may be next.
+      // The next call may be a batch whose time is over.
       if (this.#first !== null) this.#serve();
       return;
     }
     this.#add(message, sizeOf(message));
   }
 
-  /** Adds an error that one call gets in its turn. */
+  /** Queues an error, with which one call rejects when its turn comes. `size` is its size in bytes. */
   fail(error: Error, size: number): void {
     this.#add(new Failure(error, size), size);
   }
 
   /**
-   * Ends the stream after what was pushed: from there on a single call gets
-   * `null` at a clean end or else the error; a batch rejects with `batchError`.
+   * Ends the stream. Queued messages can still be taken. After them `take()`
+   * resolves with `null` if the outcome is `null` and rejects with its error
+   * otherwise, and `takeBatch()` rejects with `batchError`.
    */
   end(outcome: Outcome, batchError: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#outcome = outcome;
     this.#batchError = batchError;
-    this.#endHeadStart?.();
+    this.#endConsumerWait?.();
     this.#serve();
   }
 
-  /** Takes one message, `null` at a clean end. */
+  /** Takes the next message, and waits for one if none is queued; `null` after a clean end. */
   take(): Promise<T | null>;
   take(options: WaitOptions): Promise<T | null>;
   take(options?: WaitOptions): Promise<T | null> {
@@ -225,40 +235,43 @@ export class Inbox<T extends string | Uint8Array> {
   }
 
   /**
-   * Collects messages for `duration` milliseconds, or until there are `max` of
-   * them, the limit is reached, an error is next, or the stream ends.
+   * Takes the messages that are queued or arrive within `duration` milliseconds.
+   * Resolves before that when there are `max` messages, when the limit is
+   * reached, when an error is next, or when the stream ends.
    */
   takeBatch(duration: number, max: number, signal?: AbortSignal): Promise<T[]> {
     return this.#wait(max, { timeout: duration, signal }) as Promise<T[]>;
   }
 
   /**
-   * Gives a consumer that keeps up the time to take what waits before more is
-   * pushed: a queue that stays short stays in the processor's cache, and leaves
-   * the garbage collector nothing to copy.
+   * Lets a consumer that is taking messages empty the queue before the source
+   * pushes more. This makes a fast feed faster: a short queue stays in the
+   * processor's cache, and leaves the garbage collector nothing to copy.
    *
-   * @returns A promise that resolves when nothing waits any more, when a call
-   * waits, at the end, or after 5 milliseconds; `null` where there is nobody to
-   * wait for, because nothing was taken since the last time.
+   * @returns A promise that resolves when the queue is empty, when a call waits
+   * for messages, when the stream ends, or after 5 milliseconds; `null` if there
+   * is no reason to wait, because the queue is empty, a call is waiting already,
+   * or nothing was taken since the last call of this method.
    */
-  headStart(): Promise<void> | null {
-    const isTaking = this.#taken !== this.#takenBefore;
-    this.#takenBefore = this.#taken;
+  waitForConsumer(): Promise<void> | null {
+    const isTaking = this.#taken !== this.#takenAtLastWait;
+    this.#takenAtLastWait = this.#taken;
     if (
       !isTaking || this.#items.length === 0 || this.#first !== null ||
       this.#ended
     ) return null;
     return new Promise((resolve) => {
       const end = () => {
-        this.#endHeadStart = null;
+        this.#endConsumerWait = null;
         cancel();
         resolve();
       };
-      const cancel = after(HEAD_START, end);
-      this.#endHeadStart = end;
+      const cancel = after(MAX_CONSUMER_WAIT, end);
+      this.#endConsumerWait = end;
     });
   }
 
+  /** Whether the first waiting call is a batch. */
   #collecting(): boolean {
     return this.#first !== null && this.#first.max > 0;
   }
@@ -266,9 +279,9 @@ export class Inbox<T extends string | Uint8Array> {
   #add(item: T | Failure, size: number): void {
     if (this.#ended) return;
     const first = this.#first;
-    const free = first === null;
     if (
-      free && this.#options.overflow === "error" && this.#overLimit(1, size)
+      first === null && this.#options.overflow === "error" &&
+      this.#overLimit(1, size)
     ) {
       this.#options.onOverflow?.();
       return;
@@ -278,7 +291,7 @@ export class Inbox<T extends string | Uint8Array> {
     }
     this.#items.push(item);
     this.#bytes += size;
-    if (!free) {
+    if (first !== null) {
       if (
         first.max === 0 || this.#failures.length > 0 ||
         this.#items.length >= first.max ||
@@ -300,24 +313,28 @@ export class Inbox<T extends string | Uint8Array> {
   }
 
   /**
-   * Whether a window is over whose timer has not fired: a native socket that
-   * never runs dry does not let the event loop go round, for a second at a time.
+   * Whether the time of a batch is over, even if its timer has not fired yet.
+   * Deno's WebSocket dispatches messages for up to a second without letting the
+   * event loop run timers, as long as more have arrived.
    */
   #isLate(batch: Waiter<T>): boolean {
-    if (this.#items.length % MESSAGES_PER_LOOK_AT_THE_CLOCK !== 0) return false;
+    if (this.#items.length % MESSAGES_PER_CLOCK_CHECK !== 0) return false;
     return batch.expired ||= performance.now() >= batch.deadline;
   }
 
+  /** Whether the queue would pass its limit with so many messages and bytes more. */
   #overLimit(messages: number, bytes: number): boolean {
     return this.#items.length + messages > this.#limit.messages ||
       this.#bytes + bytes > this.#limit.bytes;
   }
 
+  /** Whether the queue has reached its limit. */
   #atLimit(): boolean {
     return this.#items.length >= this.#limit.messages ||
       this.#bytes >= this.#limit.bytes;
   }
 
+  /** Makes a call that waits: for one message if `max` is 0, otherwise for a batch. */
   #wait(
     max: number,
     { timeout, signal }: WaitOptions,
@@ -339,14 +356,14 @@ export class Inbox<T extends string | Uint8Array> {
     });
   }
 
-  /** The signal of a call aborted. */
+  /** Rejects a call whose signal has aborted. */
   #abort = (waiter: Waiter<T>): void => {
     this.#unlink(waiter);
     waiter.reject(waiter.signal!.reason);
     this.#serve();
   };
 
-  /** The time of a call is up. A batch takes what is there when its turn comes. */
+  /** Called when the time of a call is over. A call for one message rejects; a batch resolves when its turn comes. */
   #expire(waiter: Waiter<T>): void {
     waiter.expired = true;
     if (waiter.max === 0) {
@@ -356,7 +373,7 @@ export class Inbox<T extends string | Uint8Array> {
     this.#serve();
   }
 
-  /** Lets a call in, now or when the gate opens: until then nobody waits. */
+  /** Adds a call to the waiting calls, now or when the gate opens. */
   #admit(waiter: Waiter<T>): void {
     if (this.#gate.pass()) this.#append(waiter);
     else {
@@ -366,7 +383,7 @@ export class Inbox<T extends string | Uint8Array> {
     }
   }
 
-  /** Puts a call at the end of the line, and serves it if it is the first. */
+  /** Adds a call at the end of the waiting calls, and settles it if that is possible at once. */
   #append(waiter: Waiter<T>): void {
     waiter.queued = true;
     waiter.previous = this.#last;
@@ -377,16 +394,17 @@ export class Inbox<T extends string | Uint8Array> {
     if (waiter.max === 0 && waiter.expired) return this.#expire(waiter);
     if (this.#first !== waiter) return;
     this.#gate.waits();
-    // A batch at the head of the line collects: the source must not stand still.
-    this.#endHeadStart?.();
+    // The call needs messages, so a source that waits or is paused must go on.
+    this.#endConsumerWait?.();
     this.#resume();
   }
 
+  /** Removes a call from the waiting calls. */
   #unlink(waiter: Waiter<T>): void {
     waiter.release();
-    if (!waiter.queued) return; // the gate still holds it
+    if (!waiter.queued) return; // it is still held by the gate
     const { previous, next } = waiter;
-    if (previous === null && next === null) { // as in a loop over single calls
+    if (previous === null && next === null) { // the usual case: one call at a time
       this.#first = this.#last = null;
     } else {
       if (previous === null) this.#first = next;
@@ -397,13 +415,13 @@ export class Inbox<T extends string | Uint8Array> {
     }
   }
 
-  /** Serves the calls that wait, in their order, as far as there is something for them. */
+  /** Settles the waiting calls in their order, until one has to go on waiting. */
   #serve(): void {
     while (this.#first !== null && this.#settle(this.#first));
     this.#resume();
   }
 
-  /** Gives the first call what is there for it; false if it has to wait. */
+  /** Settles the first waiting call if that is possible; returns whether it was. */
   #settle(waiter: Waiter<T>): boolean {
     const available = this.#items.length;
     if (waiter.max === 0) {
@@ -439,27 +457,29 @@ export class Inbox<T extends string | Uint8Array> {
     return true;
   }
 
+  /** Takes the first item from the queue. */
   #shift(): T | Failure {
     const item = this.#items.shift();
     this.#taken++;
     this.#bytes -= sizeOf(item);
     if (item instanceof Failure) this.#failures.shift();
     if (this.#paused) this.#resume();
-    if (this.#items.length === 0) this.#endHeadStart?.();
+    if (this.#items.length === 0) this.#endConsumerWait?.();
     return item;
   }
 
-  /** Takes messages, none of them a failure. */
+  /** Takes the first `count` items from the queue, none of which may be an error. */
   #shiftMany(count: number): T[] {
     const taken = this.#items.take(count) as T[];
     this.#taken += count;
     if (this.#items.length === 0) this.#bytes = 0;
     else for (const item of taken) this.#bytes -= sizeOf(item);
     if (this.#paused) this.#resume();
-    if (this.#items.length === 0) this.#endHeadStart?.();
+    if (this.#items.length === 0) this.#endConsumerWait?.();
     return taken;
   }
 
+  /** Calls `onResume` if the source is paused and a quarter of the limit or less is queued, a batch collects, or the stream has ended. */
   #resume(): void {
     if (!this.#paused) return;
     const low = this.#items.length <= this.#limit.messages / 4 &&

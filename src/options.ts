@@ -10,7 +10,7 @@ import {
 } from "./text.ts";
 
 /**
- * Options of {@linkcode connectWebSocket}. All of them can be left out.
+ * Options of {@linkcode connectWebSocket}. All of them are optional.
  *
  * @example Usage
  * ```ts no-eval
@@ -29,108 +29,123 @@ import {
 export interface ConnectOptions {
   /** Subprotocols to offer, in order of preference. */
   protocols?: string | string[];
-  /** Header fields to send with every handshake request. */
+  /**
+   * Header fields to send with every handshake request. `Host`, `Connection`,
+   * `Upgrade`, `Content-Length`, `Transfer-Encoding` and `Sec-WebSocket-*` are
+   * refused, because the handshake sets them itself.
+   */
   headers?: HeadersInit;
   /**
-   * Where the response comes from.
+   * Where the handshake response comes from.
    *
-   * - `"preflight"`: a request of its own, sent before Deno's WebSocket connects.
-   * - `"direct"`: the connection itself, which is then wstap's own socket. A
-   *   slow consumer holds the peer back, and compression and pings are
-   *   available.
-   * - `"none"`: nowhere. The response holds only what Deno's WebSocket knows.
+   * - `"preflight"`: an additional request, sent before Deno's WebSocket
+   *   connects. The server sees two connections.
+   * - `"direct"`: the connection itself, over wstap's own WebSocket
+   *   implementation. The server sees one connection. Compression, pings and
+   *   back-pressure are available only here.
+   * - `"none"`: nothing is captured. The response contains only what Deno's
+   *   WebSocket reports: status 101, the subprotocol and the extensions.
    *
    * @default {"preflight"}
    */
   capture?: "preflight" | "direct" | "none";
   /**
-   * Whether to follow redirects: at most 10, and never from `wss:` to `ws:`.
-   * `Authorization` and cookies are sent to the same origin only.
+   * Whether a redirect is an error or is followed. At most 10 redirects are
+   * followed, and none from `wss:` to `ws:`. `Authorization` and cookies are
+   * sent to the same origin only.
    *
    * @default {"error"}
    */
   redirect?: "error" | "follow";
   /**
-   * How long the handshake may take, including redirects.
+   * How long connecting may take, including the pre-flight and all redirects.
    *
    * @default {"30s"}
    */
   handshakeTimeout?: DurationLike;
   /**
-   * How long `close()` waits for the peer's answer.
+   * How long `close()` waits for the peer to answer.
    *
    * @default {"5s"}
    */
   closeTimeout?: DurationLike;
   /**
-   * Ends the connection when nothing arrived for this long. With capture
-   * `"direct"` every byte counts; with the others only messages do, because
-   * Deno's WebSocket does not show pings. None by default.
+   * How long nothing may be received before the connection counts as lost. With
+   * capture `"direct"` every received byte counts; otherwise only messages
+   * count, because Deno's WebSocket does not report pings. No limit by default.
    */
   idleTimeout?: DurationLike;
   /**
-   * Whether to offer permessage-deflate (RFC 7692). Needs capture `"direct"`.
+   * Whether to offer compression with permessage-deflate (RFC 7692). Needs
+   * capture `"direct"`.
    *
    * @default {false}
    */
   compression?: boolean;
   /**
-   * Sends a ping this often. Needs capture `"direct"`. None by default.
+   * How often to send a ping. Needs capture `"direct"`. No pings are sent by
+   * default.
    */
   pingInterval?: DurationLike;
   /**
-   * How long the pong to a ping of `pingInterval` may take before the
-   * connection counts as lost. Needs capture `"direct"`.
+   * How long the peer may take to answer a ping sent by `pingInterval` before
+   * the connection counts as lost. Needs capture `"direct"`.
    *
    * @default {"20s"}
    */
   pingTimeout?: DurationLike;
-  /** Aborts the handshake, and later the connection. */
+  /**
+   * Aborts connecting, and later ends the connection at once: messages that
+   * have arrived can still be received, then calls reject with the signal's
+   * reason.
+   */
   signal?: AbortSignal;
   /**
-   * What binary messages become: strings, which must be UTF-8 (`"text"`), or
-   * `Uint8Array`s (`"bytes"`).
+   * How binary messages are received: decoded as UTF-8 into strings (`"text"`),
+   * or as `Uint8Array`s (`"bytes"`).
    *
    * @default {"text"}
    */
   binary?: "text" | "bytes";
-  /** How much may be buffered before it is received. */
+  /** Limits of the buffer for messages that have arrived and not been received. */
   maxBuffer?: {
     /**
-     * The number of messages.
+     * The largest number of messages: a whole number from 1, or `Infinity`.
      *
      * @default {1048576}
      */
     messages?: number;
     /**
-     * The size in bytes: UTF-16 length for text, byte length for binary.
+     * The largest size of all messages together, in bytes: a whole number from
+     * 1, or `Infinity`. A string counts as its `length`, a `Uint8Array` as its
+     * `byteLength`.
      *
      * @default {67108864}
      */
     bytes?: number;
   };
   /**
-   * What happens when the peer outruns the buffer: the connection is closed
-   * (`"error"`), or the oldest messages are discarded (`"drop-oldest"`). With
-   * capture `"direct"` neither happens: reading stops at a quarter of the
-   * buffer, and TCP holds the peer back.
+   * What to do when a message arrives that does not fit into the buffer: close
+   * the connection (`"error"`), or discard the oldest messages
+   * (`"drop-oldest"`). With capture `"direct"` the buffer never overflows:
+   * reading stops at a quarter of `maxBuffer`, and TCP makes the peer wait.
    *
    * @default {"error"}
    */
   overflow?: "error" | "drop-oldest";
-  /** Certificates and a proxy. */
+  /** Certificates, and the proxy to connect through. */
   http?: HttpOptions;
   /**
-   * Called with every handshake request just before it is sent, including
-   * redirected and repeated ones. An error that it throws ends the handshake.
+   * Called before each handshake request is sent, including redirected and
+   * repeated ones. If it throws, connecting fails with that error.
    */
   onRequest?(request: HandshakeRequest): void;
 }
 
 /**
- * Certificates and the proxy that a handshake uses.
+ * Certificates, and the proxy to connect through.
  *
- * @example A private authority
+ * @example Trusting a private certificate authority
  * ```ts
  * import { connectWebSocket } from "@wstap/wstap";
  *
@@ -142,17 +157,22 @@ export interface ConnectOptions {
  * ```
  */
 export interface HttpOptions {
-  /** Root certificates in PEM that are trusted besides the usual ones. */
+  /**
+   * Root certificates to trust in addition to the default ones, each as PEM
+   * text. With capture `"direct"`, a `wss:` URL, and either an `https:` proxy or
+   * a client certificate through any proxy, they replace the default ones for
+   * the connection to the server.
+   */
   caCerts?: string[];
-  /** A client certificate in PEM; needs `key`. */
+  /** The client certificate, as PEM text. Needs `key`. */
   cert?: string;
-  /** The private key of `cert` in PEM. */
+  /** The private key of `cert`, as PEM text. */
   key?: string;
-  /** The proxy to go through, instead of the one that the environment names. */
+  /** The proxy to connect through. Defaults to the one that the environment variables name. */
   proxy?: Deno.Proxy;
 }
 
-/** The options of a connection, each with its value. Durations are in milliseconds. */
+/** The parsed options of a connection, with defaults filled in. Durations are in milliseconds. */
 export interface Settings {
   readonly capture: "preflight" | "direct" | "none";
   readonly redirect: "error" | "follow";
@@ -174,10 +194,11 @@ const MAX_BUFFER_MESSAGES = 1_048_576;
 const MAX_BUFFER_BYTES = 64 * 1024 * 1024;
 
 /**
- * Checks the options and gives each its value.
+ * Checks the options and fills in defaults.
  *
- * @throws {TypeError} If an option is invalid, or the capture cannot serve it.
- * @throws {RangeError} If a number is out of range.
+ * @throws {TypeError} If an option is invalid, or needs capture `"direct"` and
+ * the capture is another.
+ * @throws {RangeError} If a number or duration is out of range.
  */
 export function parseOptions(options: ConnectOptions): Settings {
   if (options === null || typeof options !== "object") {
@@ -205,7 +226,7 @@ export function parseOptions(options: ConnectOptions): Settings {
   return settings;
 }
 
-/** Refuses the options that only our own socket can serve. */
+/** Throws if an option is set that only capture `"direct"` supports. */
 function refuseDirectOptions(
   { pingInterval, pingTimeout }: ConnectOptions,
   { capture, compression }: Settings,
@@ -223,7 +244,7 @@ function refuseDirectOptions(
   );
 }
 
-/** Milliseconds; 0 would end the connection at once. */
+/** Parses a timeout into milliseconds. Refuses 0, which would end the connection at once. */
 function parseTimeout(
   options: ConnectOptions,
   name: "handshakeTimeout" | "idleTimeout" | "pingInterval" | "pingTimeout",

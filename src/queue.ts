@@ -1,28 +1,29 @@
-/** How many places a block has at the most. */
+/** The largest number of items in a block. */
 const BLOCK = 4096;
 
 interface Block<T> {
-  /** Grows as it is filled; `undefined` where an item has been taken. */
+  /** The items. The array grows as items are added; a taken item is replaced by `undefined`. */
   readonly items: (T | undefined)[];
   next: Block<T> | null;
 }
 
 /**
- * A first-in first-out queue made of blocks, so that a long one is never
- * copied, neither when it grows nor when its front is taken. One that runs
- * empty goes on at the start of its block: a queue that is emptied as fast as
- * it fills makes no garbage.
+ * A first-in first-out queue. Its items are in a linked list of blocks, so that
+ * nothing is copied when the queue grows or items are taken from it. When the
+ * queue is empty, its block is reused from the start: a queue that is emptied as
+ * fast as it is filled allocates nothing.
  */
 export class Queue<T> {
-  /** How many items there are. */
+  /** The number of items. */
   length = 0;
   #first: Block<T> = { items: [], next: null };
   #last = this.#first;
-  /** How many places of the first block are spent. */
+  /** The number of items that have been taken from the first block. */
   #spent = 0;
-  /** How many places of the last block are filled, the spent ones too. */
+  /** The number of items that have been added to the last block. */
   #filled = 0;
 
+  /** Adds an item at the end. */
   push(item: T): void {
     if (this.#filled === BLOCK) {
       this.#last = this.#last.next = { items: [], next: null };
@@ -32,12 +33,12 @@ export class Queue<T> {
     this.length++;
   }
 
-  /** The first item, `undefined` if there is none. */
+  /** The first item; `undefined` if the queue is empty. */
   get first(): T | undefined {
     return this.#first.items[this.#spent];
   }
 
-  /** Takes the first item; there must be one. */
+  /** Takes the first item. The queue must not be empty. */
   shift(): T {
     const { items } = this.#first;
     const item = items[this.#spent]!;
@@ -47,7 +48,7 @@ export class Queue<T> {
     return item;
   }
 
-  /** Takes the first `count` items; there must be as many. */
+  /** Takes the first `count` items. The queue must have as many. */
   take(count: number): T[] {
     const parts: T[][] = [];
     this.length -= count;
@@ -64,10 +65,11 @@ export class Queue<T> {
     return parts.length === 1 ? parts[0]! : ([] as T[]).concat(...parts);
   }
 
-  /** Lets go of the first block, behind which there is another. */
+  /** Drops the first block. There must be another. */
   #drop(): void {
     const { next } = this.#first;
-    this.#first.next = null; // or a block that V8 holds to be old would keep the young ones
+    // Otherwise a block in V8's old generation keeps all later blocks alive.
+    this.#first.next = null;
     this.#first = next!;
     this.#spent = 0;
   }

@@ -13,7 +13,7 @@ import type { HandshakeResponse } from "./response.ts";
 import { checkCallback, checkCount, kindOf, oneOf, printable } from "./text.ts";
 
 /**
- * Options of {@linkcode connections}. All of them can be left out.
+ * Options of {@linkcode connections}. All of them are optional.
  *
  * @example Usage
  * ```ts no-eval
@@ -30,75 +30,81 @@ import { checkCallback, checkCount, kindOf, oneOf, printable } from "./text.ts";
  * }
  * ```
  *
- * @typeParam T What the messages are: `string`, and `Uint8Array` too where
- * `binary` is `"bytes"`.
+ * @typeParam T The type of a message: `string`, or `string | Uint8Array` with
+ * `binary: "bytes"`.
  */
 export interface ReconnectOptions<
   T extends string | Uint8Array = string | Uint8Array,
 > extends ConnectOptions {
   /**
-   * The shortest delay before connecting again. If only `maxDelay` is given, it
-   * is at most that.
+   * The shortest delay before connecting again. If only `maxDelay` is given, and
+   * is less than 1 second, it is also the default of `minDelay`.
    *
    * @default {"1s"}
    */
   minDelay?: DurationLike;
   /**
-   * The longest delay before connecting again. If only `minDelay` is given, it
-   * is at least that.
+   * The longest delay before connecting again. If only `minDelay` is given, and
+   * is more than 30 seconds, it is also the default of `maxDelay`.
    *
    * @default {"30s"}
    */
   maxDelay?: DurationLike;
   /**
-   * The factor by which the delay grows each time: a number from 1.
+   * The factor by which each delay is longer than the one before: a finite
+   * number from 1.
    *
    * @default {2}
    */
   multiplier?: number;
   /**
-   * Whether delays are randomized, so that many clients do not come back at
-   * once. With `"none"`, delay number `n` is `minDelay` × `multiplier` to the
-   * power of `n` − 1, but at most `maxDelay`. With `"full"` it is random, evenly
-   * between `minDelay` and what delay number `n` + 1 would be with `"none"`.
+   * Whether delays are random, so that many clients do not connect again at the
+   * same time. With `"none"`, delay number `n` is `minDelay` × `multiplier` to
+   * the power of `n` − 1, and at most `maxDelay`. With `"full"`, delay number
+   * `n` is evenly distributed between `minDelay` and the delay number `n` + 1 of
+   * `"none"`.
    *
    * @default {"full"}
    */
   jitter?: "full" | "none";
   /**
-   * How many attempts to connect may fail in a row, at the start or after a
-   * loss, before it gives up: a whole number from 1. With several URLs an
-   * attempt is one round over them.
+   * How many attempts to connect may fail in a row before the last error is
+   * thrown: a whole number from 1, or `Infinity`. The first attempts and those
+   * after a lost connection count alike. With several URLs, an attempt is one
+   * round over them.
    *
    * @default {Infinity}
    */
   maxAttempts?: number;
   /**
-   * A connection that lived this long resets the delay to the shortest.
+   * How long a connection must last for the next delay to be the shortest again.
    *
    * @default {"10s"}
    */
   resetAfter?: DurationLike;
   /**
-   * Caps the delay that a server asks for with `Retry-After`. Defaults to
-   * `maxDelay`.
+   * The longest delay that a server can ask for with `Retry-After`. A longer one
+   * is shortened to it. Defaults to `maxDelay`.
    */
   maxRetryAfter?: DurationLike;
   /**
-   * Decides whether to connect again after an error: a `HandshakeError`, the
-   * `TimeoutError` of a handshake, a `ConnectionClosedError`, whose `clean` is
-   * true when the server closed the connection with a close frame, or a
-   * `BufferOverflowError` that the body has caught. What it leaves `undefined` is
-   * decided as it is without it.
+   * Decides whether to connect again after an error. Return `true` to connect
+   * again, `false` to end the loop, or `undefined` for the default decision,
+   * which {@linkcode connections} describes.
+   *
+   * The error is a `HandshakeError`, the `TimeoutError` of a handshake, a
+   * `ConnectionClosedError`, or a `BufferOverflowError` that the loop body has
+   * caught. A `ConnectionClosedError` whose `clean` is `true` means that the
+   * server closed the connection with a close frame.
    */
   retryIf?(error: Error): boolean | undefined;
-  /** Called before each reconnect delay. */
+  /** Called before each reconnect delay, and awaited. If it throws, the loop ends with that error. */
   onRetry?(retry: Retry): void | Promise<void>;
   /**
-   * Called with every connection before the loop gets it, to send a
-   * subscription or to say where to resume. A `ConnectionClosedError` that it
-   * throws is left to the loop, which gets the connection all the same, with
-   * what it received; any other error ends the loop.
+   * Called with each new connection, and awaited, before the loop body gets it:
+   * to send a subscription, or to tell the server where to resume. If it throws
+   * a `ConnectionClosedError`, the loop body still gets the connection and the
+   * messages that it received. Any other error ends the loop.
    */
   onConnect?(
     connection: WebSocketConnection<T>,
@@ -107,7 +113,8 @@ export interface ReconnectOptions<
 }
 
 /**
- * Why and when {@linkcode connections} connects again.
+ * The reason and the delay of a reconnect, as {@linkcode connections} passes it
+ * to `onRetry`.
  *
  * @example Usage
  * ```ts no-eval
@@ -126,15 +133,15 @@ export interface Retry {
   /** The error that ended the last connection or the last attempt. */
   error: Error;
   /**
-   * The number of this delay, from 1. It is reset when a connection has lived
-   * for `resetAfter`.
+   * The number of this delay, from 1. It starts again from 1 after a connection
+   * that lasted for `resetAfter`.
    */
   attempt: number;
   /** The delay before the next attempt, in milliseconds. */
   delayMs: number;
   /**
-   * The URL that failed, without credentials. It has its query, which may be
-   * secret.
+   * The URL that failed, without credentials. It includes the query, which may
+   * be secret.
    */
   url: string;
 }
@@ -146,30 +153,38 @@ type Entry = [
 ];
 
 /**
- * Connects, and connects again whenever the connection ends: a loop over it is a
- * feed that survives its server.
+ * Connects, and connects again each time the connection ends. Returns an async
+ * generator that yields each connection together with the response of its
+ * handshake.
  *
- * The loop is in charge. While its body runs there is one connection, and the
- * next one opens only when the body has come round and that connection is over;
- * if it is still open, it is closed first. Leaving the loop, by `break` or by an
- * error of the body, closes the connection. Every message that a connection
- * received can be had from it, also when it is lost meanwhile: `for await` and
- * `batches()` then give what is left and end quietly, since this loop answers
- * the loss, while `recv()` and `recvBatch()` reject.
+ * There is one connection at a time. The next one opens when the loop body has
+ * finished and the connection is over; a connection that is still open is closed
+ * first. Leaving the loop, with `break` or by an error, closes the connection.
  *
- * It connects again after a lost connection; after a close by the server, but for
- * the codes 1008 and 4000 to 4999; when the server cannot be reached or does not
- * answer in time; and after an HTTP 408, 425, 429 or 5xx. Before that it waits,
- * longer every time, and not less than `Retry-After` asks for. Everything else is
- * final: one of those close codes ends the loop, anything else is thrown. When
- * the body closes a connection, or comes round with it open, it always connects
- * again, after the wait.
+ * If a connection is lost, every message that it received can still be taken.
+ * `for await`, `batches()` and `readable` yield the remaining messages and then
+ * end without an error, because this loop handles the loss; `recv()` and
+ * `recvBatch()` reject.
  *
- * With several URLs the first is preferred. One that answers 404 or 501 is an
- * endpoint that the server does not have: it is left out from then on, as long
- * as there is another. When nothing answers at one, the next is tried at once;
- * only after the last does it wait, and begin with the first again.
- * `connection.url` says which it is.
+ * The loop connects again:
+ *
+ * - after a lost connection;
+ * - after the server closed the connection, except with code 1008 or a code from
+ *   4000 to 4999;
+ * - if the server could not be reached, did not answer in time, or accepted the
+ *   pre-flight and refused the socket;
+ * - after an HTTP status of 408, 425, 429 or 5xx;
+ * - after the loop body closed the connection, or finished while it was open.
+ *
+ * Before each attempt there is a delay, which grows each time and is at least as
+ * long as `Retry-After` says. In all other cases the loop ends: without an error
+ * after one of those close codes, otherwise with the error. `retryIf` changes
+ * these rules.
+ *
+ * Several URLs are tried in order. A URL that answers 404 or 501 is not tried
+ * again, unless it is the only one left. If a URL does not answer, the next one
+ * is tried at once. If none answers, there is a delay and the round starts again
+ * with the first. `connection.url` is the URL that was connected to.
  *
  * @example A feed that survives its server
  * ```ts
@@ -216,20 +231,24 @@ type Entry = [
  * ```
  *
  * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
- * @param options How to connect, and when to connect again. An abort of `signal`
- * ends the connection, the handshake or the wait, whichever it is; nothing else
- * can end a wait.
- * @returns One connection after the other, each with the response that answered
- * its handshake.
+ * @param options Options for connecting and for connecting again. If `signal`
+ * aborts, the connection, the handshake or the delay ends at once. Nothing else
+ * ends a delay early.
+ * @returns An async generator of the connections, each with the response of its
+ * handshake.
  * @throws {TypeError} If a URL or an option is invalid.
- * @throws {RangeError} If a number among the options is out of range.
- * @throws {HandshakeError} If the server refused the handshake for good or
- * answered it wrongly, or at the last of `maxAttempts`.
- * @throws {DOMException} Named `TimeoutError`, at the last of `maxAttempts`.
- * @throws {ConnectionClosedError} If `retryIf` would not have a lost connection
- * replaced; a `BufferOverflowError` likewise.
+ * @throws {RangeError} If a number or duration in the options is out of range.
+ * @throws {HandshakeError} If the server refused the handshake with another
+ * status than those above or gave an invalid answer, or if the last of
+ * `maxAttempts` failed.
+ * @throws {DOMException} Named `TimeoutError`, if the last of `maxAttempts` took
+ * too long.
+ * @throws {ConnectionClosedError} If a connection was lost and `retryIf` returned
+ * `false`.
+ * @throws {BufferOverflowError} If the buffer of a connection overflowed and
+ * `retryIf` returned `false`.
  * @throws {Deno.errors.NotCapable} If a permission is missing.
- * @throws The reason of `signal`, once it aborts.
+ * @throws The reason of `signal`, if it aborts.
  */
 export function connections(
   url: string | URL | (string | URL)[],
@@ -240,11 +259,13 @@ export function connections(
   undefined
 >;
 /**
- * Connects, and connects again, with binary messages as `Uint8Array`s.
+ * Connects, and connects again, with `binary: "bytes"`: binary messages are
+ * received as `Uint8Array`s.
  *
  * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
- * @param options How to connect, and when to connect again.
- * @returns One connection after the other, each with its response.
+ * @param options Options for connecting and for connecting again.
+ * @returns An async generator of the connections, each with the response of its
+ * handshake.
  */
 export function connections(
   url: string | URL | (string | URL)[],
@@ -258,12 +279,13 @@ export function connections(
   undefined
 >;
 /**
- * Connects, and connects again, with options of which the compiler does not know
- * what `binary` is.
+ * Connects, and connects again, with options whose `binary` is not known at
+ * compile time, so a message may be a string or a `Uint8Array`.
  *
  * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
- * @param options How to connect, and when to connect again.
- * @returns One connection after the other, each with its response.
+ * @param options Options for connecting and for connecting again.
+ * @returns An async generator of the connections, each with the response of its
+ * handshake.
  */
 export function connections(
   url: string | URL | (string | URL)[],
@@ -335,10 +357,9 @@ async function* reconnect(
   }
 }
 
-/** When to connect again, each option with its value. */
+/** The parsed options of the loop, with defaults filled in. Durations are in milliseconds. */
 interface Policy
   extends Pick<ReconnectOptions, "retryIf" | "onRetry" | "onConnect"> {
-  /** Milliseconds, as `maxDelay`, `resetAfter` and `maxRetryAfter`. */
   minDelay: number;
   maxDelay: number;
   multiplier: number;
@@ -393,15 +414,17 @@ function parseTargets(
   if (urls.length === 0) {
     throw new TypeError("Invalid URLs: expected at least one");
   }
-  const checked = checkHeaders(headers); // once: an iterator can be read only once
+  const checked = checkHeaders(headers); // only once: headers may be an iterator
   return urls.map((url) => parseTarget(url, protocols, checked));
 }
 
 /**
- * Tries one URL after the other until one connects or gives an answer that says
- * nothing about the next. Those that do not exist are taken out for good.
+ * Tries the URLs in order until one connects or refuses. A URL that does not
+ * answer is followed by the next; one that answers 404 or 501 is removed from
+ * `live`.
  *
- * @throws Whatever trying again cannot mend, whoever decides about it.
+ * @throws The reason of the signal, and every error that is neither a
+ * `HandshakeError` nor a timeout: trying again would not help.
  */
 async function connectToFirst(
   live: Set<Target>,
@@ -432,14 +455,14 @@ async function connectToFirst(
       if (!isUnreachable(error)) break;
     }
   }
-  return failed!; // the last that is live always gets here
+  return failed!; // set: a target is removed without it only if others are left
 }
 
 interface Connected {
   readonly entry: Entry;
   /** Resolves when the connection is over. */
   readonly ended: Promise<ConnectionEnd>;
-  /** The URL that was asked, before redirects. */
+  /** The URL that was connected to, before redirects. */
   readonly url: string;
 }
 
@@ -452,20 +475,20 @@ function isTimeout(error: unknown): error is DOMException {
   return error instanceof DOMException && error.name === "TimeoutError";
 }
 
-/** Whether the server does not have the endpoint. */
+/** Whether the server answered that it does not have the endpoint. */
 function isMissing(error: Error): boolean {
   const status = error instanceof HandshakeError && error.response?.status;
   return (status === 404 || status === 501) && !isProxyRefusal(error);
 }
 
-/** Whether the server has not answered at all. */
+/** Whether the server did not answer, or could not be asked. */
 function isUnreachable(error: Error): boolean {
   return isTimeout(error) || isProxyRefusal(error) ||
     error instanceof HandshakeError && error.response === undefined &&
       error.cause !== undefined;
 }
 
-/** Whether trying again may mend an error. */
+/** The default decision of `retryIf`. */
 function isTransient(error: Error): boolean {
   if (error instanceof ConnectionClosedError) {
     const { code } = error;
@@ -474,19 +497,19 @@ function isTransient(error: Error): boolean {
   return !(error instanceof HandshakeError) || error.transient;
 }
 
-/** The length of delay number `attempt`, in milliseconds. */
+/** Computes the length of delay number `attempt`, in milliseconds. */
 function backoff(
   attempt: number,
   { minDelay, maxDelay, multiplier, jitter }: Policy,
 ): number {
-  if (minDelay === 0) return 0; // 0 times an infinite power is not a number
+  if (minDelay === 0) return 0; // 0 * Infinity would be NaN
   const wait = (n: number) =>
     Math.min(maxDelay, minDelay * multiplier ** (n - 1));
   if (jitter === "none") return wait(attempt);
   return minDelay + Math.random() * (wait(attempt + 1) - minDelay);
 }
 
-/** What `Retry-After` asks for (RFC 9110 section 10.2.3), in milliseconds; 0 if nothing. */
+/** Reads the delay of `Retry-After` (RFC 9110 section 10.2.3), in milliseconds; 0 if there is none. */
 function retryAfter(error: Error): number {
   const value = error instanceof HandshakeError &&
     error.response?.headers.get("retry-after");
@@ -505,7 +528,7 @@ function closedError(info: CloseInfo): ConnectionClosedError {
   );
 }
 
-/** Calls `onConnect`. If the connection ends meanwhile, the loop still gets what it received. */
+/** Calls `onConnect`, ignoring the error that the connection ended meanwhile. */
 async function greet(
   policy: Policy,
   [connection, response]: Entry,

@@ -1,6 +1,6 @@
 /**
- * Options of the constructor of {@linkcode HandshakeResponse}, for tests of code
- * that takes one.
+ * Options of the constructor of {@linkcode HandshakeResponse}. It is public so
+ * that tests can create a response.
  *
  * @example Usage
  * ```ts
@@ -22,23 +22,23 @@ export interface HandshakeResponseInit {
   url: string;
   /** The status code. */
   status: number;
-  /** The standard reason phrase of the status, `""` when there is none. */
+  /** The standard reason phrase of the status, or `""` if there is none. */
   statusText: string;
   /** The header fields. */
   headers: Headers;
-  /** Which connection the response was read from. */
+  /** Where the response comes from. */
   source: "preflight" | "direct" | "socket";
-  /** The body, or its start. None by default. */
+  /** The body, or the beginning of it. Empty by default. */
   body?: Uint8Array;
 }
 
 /**
- * The HTTP response that answered a handshake.
+ * The HTTP response of a handshake.
  *
- * It holds no resource: its body is in memory already, so there is nothing to
- * cancel or to close.
+ * Its body has already been read into memory, so a response does not have to be
+ * consumed, cancelled or closed.
  *
- * @example Reading the head
+ * @example Reading the status and a header
  * ```ts no-eval
  * import { connectWebSocket } from "@wstap/wstap";
  *
@@ -51,18 +51,17 @@ export interface HandshakeResponseInit {
 export class HandshakeResponse {
   /** The URL that answered, as `ws:` or `wss:`, after redirects and without credentials. */
   readonly url: string;
-  /** The status code; 101 when the handshake succeeded. */
+  /** The status code. It is 101 if the handshake succeeded. */
   readonly status: number;
-  /** The standard reason phrase of the status, `""` when there is none. */
+  /** The standard reason phrase of the status, or `""` if there is none. */
   readonly statusText: string;
   /**
-   * Which connection the response was read from: that of the `"preflight"`,
-   * the connection itself (`"direct"`), or none (`"socket"`: it says what the
-   * native socket knows, which is the status, the subprotocol and the
-   * extensions).
+   * Where the response comes from: the pre-flight request (`"preflight"`), the
+   * connection itself (`"direct"`), or Deno's WebSocket (`"socket"`), which
+   * reports only the status 101, the subprotocol and the extensions.
    */
   readonly source: "preflight" | "direct" | "socket";
-  /** The header fields as they were given; many callers never ask for them. */
+  /** The header fields, copied into an immutable object when they are first asked for. */
   readonly #given: Headers;
   #headers: Headers | undefined;
   readonly #body: Uint8Array;
@@ -70,7 +69,7 @@ export class HandshakeResponse {
   /**
    * Creates a response.
    *
-   * @param init What the response is made of.
+   * @param init The properties of the response.
    */
   constructor(init: HandshakeResponseInit) {
     this.url = init.url;
@@ -81,17 +80,20 @@ export class HandshakeResponse {
     this.#body = init.body ?? new Uint8Array();
   }
 
-  /** The header fields, immutable. Their values come from the server: untrusted text. */
+  /**
+   * The header fields. They are immutable. Their values come from the server, so
+   * they are untrusted text.
+   */
   get headers(): Headers {
     return this.#headers ??= immutable(this.#given);
   }
 
-  /** Whether the status is 1xx, as that of an accepted handshake is. */
+  /** Whether the status is 1xx. True for a handshake that succeeded, whose status is 101. */
   get isInformational(): boolean {
     return this.#isOfClass(1);
   }
 
-  /** Whether the status is 2xx. A handshake that succeeded has 101, not 2xx. */
+  /** Whether the status is 2xx. False for a handshake that succeeded, whose status is 101. */
   get isSuccess(): boolean {
     return this.#isOfClass(2);
   }
@@ -111,18 +113,19 @@ export class HandshakeResponse {
     return this.#isOfClass(5);
   }
 
-  /** The value of `Content-Length` in bytes, `null` when the header is absent or not a number. */
+  /** The value of `Content-Length` in bytes, or `null` if the header is absent or not a number. */
   get contentLength(): number | null {
     const value = this.headers.get("content-length");
     return value !== null && /^\d+$/.test(value) ? Number(value) : null;
   }
 
   /**
-   * Gives the body as text. A byte order mark decides the encoding, else the
-   * `charset` of `Content-Type`, else it is UTF-8; malformed bytes are
-   * replaced by U+FFFD. It can be called again.
+   * Returns the body as text. Can be called more than once.
    *
-   * @example Why the server refused
+   * The encoding is that of the byte order mark if there is one, otherwise the
+   * `charset` of `Content-Type`, otherwise UTF-8. Malformed bytes become U+FFFD.
+   *
+   * @example Printing why the server refused
    * ```ts no-eval
    * import { connectWebSocket, HandshakeError } from "@wstap/wstap";
    *
@@ -133,16 +136,16 @@ export class HandshakeResponse {
    * }
    * ```
    *
-   * @returns The text: of a refusal the first 64 KiB, of a 101 none.
+   * @returns The text of the first 64 KiB of the body. Empty for status 101.
    */
   text(): Promise<string> {
     return Promise.resolve(this.#decoder().decode(this.#body));
   }
 
   /**
-   * Gives the body as bytes. It can be called again.
+   * Returns the body as bytes. Can be called more than once.
    *
-   * @returns A copy of the bytes: of a refusal the first 64 KiB, of a 101 none.
+   * @returns A copy of the first 64 KiB of the body. Empty for status 101.
    */
   bytes(): Promise<Uint8Array> {
     return Promise.resolve(this.#body.slice());
@@ -165,12 +168,12 @@ export class HandshakeResponse {
     try {
       return new TextDecoder(charset?.[1] ?? "utf-8");
     } catch {
-      return new TextDecoder(); // a charset that nobody knows
+      return new TextDecoder(); // the charset is unknown
     }
   }
 }
 
-/** Copies headers into an object that refuses changes, as the headers of a `fetch` do. */
+/** Copies headers into an object that throws on changes, as the headers of a `fetch` response do. */
 function immutable(headers: Headers): Headers {
   const copy = new Headers(headers);
   for (const method of ["append", "delete", "set"] as const) {

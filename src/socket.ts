@@ -1,75 +1,76 @@
 import type { HandshakeResponse } from "./response.ts";
 
-/** How a socket came to its end. */
+/** How a socket ended. */
 export interface SocketEnd {
   /** The close code of the peer (RFC 6455 section 7.4): 1005 if its close frame had none, 1006 if the connection was lost. */
   readonly code: number;
-  /** The close reason, as the peer sent it. */
+  /** The close reason that the peer sent. */
   readonly reason: string;
   /** Whether the closing handshake was completed. */
   readonly clean: boolean;
-  /** What went wrong, in untrusted words, where the connection was lost; otherwise `""`. */
+  /** Why the connection was lost, as untrusted text; `""` if it was closed. */
   readonly problem: string;
 }
 
-/** Receives what a socket brings. */
+/** The callbacks of a socket. */
 export interface SocketEvents {
-  /** Called with every message: a text message as a string, a binary one as bytes of its own. */
+  /** Called with each message: a string for a text message, bytes that are not reused for a binary one. */
   onMessage(message: string | Uint8Array<ArrayBuffer>): void;
-  /** Called whenever something arrived: bytes where the socket is our own, messages where it is Deno's. */
+  /** Called after each read with capture `"direct"`, and for each message otherwise. */
   onTraffic(): void;
-  /** Called once, after the last message. The socket may need a moment more to be `released`. */
+  /** Called once, after the last message. The socket may be `released` later. */
   onEnd(end: SocketEnd): void;
   /**
-   * Called by a socket that can pause when much has come at once.
+   * Called after a large read, by sockets that can pause.
    *
-   * @returns What the socket should wait for before it reads on, if anything.
+   * @returns A promise that the socket must wait for before it reads on, or
+   * `null`.
    */
   onLargeRead(): Promise<void> | null;
 }
 
-/** The options of {@linkcode Socket.ping}. */
+/** Options of {@linkcode Socket.ping}. */
 export interface PingOptions {
-  /** Milliseconds; `undefined` waits until the connection ends. */
+  /** How long to wait for the pong, in milliseconds. No limit if `undefined`. */
   timeout: number | undefined;
   signal: AbortSignal | undefined;
 }
 
 /**
- * An open WebSocket, as a connection uses it: Deno's own (`native/socket.ts`) or
- * ours (`direct/socket.ts`).
+ * An open WebSocket: Deno's (`native/socket.ts`) or wstap's own
+ * (`direct/socket.ts`).
  */
 export interface Socket {
-  /** The subprotocol that the server chose, `""` if none. */
+  /** The subprotocol that the server chose, or `""` if none. */
   readonly protocol: string;
-  /** The extensions that the server agreed to, `""` if none. */
+  /** The extensions that the server agreed to, or `""` if none. */
   readonly extensions: string;
-  /** Whether `pause()` holds the peer back. Otherwise everything that arrives is delivered. */
+  /** Whether `pause()` stops reading. If not, every message is delivered as it arrives. */
   readonly canPause: boolean;
-  /** Resolves once nothing of the socket is open any more, as far as that is possible. It never rejects. */
+  /** Resolves when the resources of the socket are released, as far as the socket can release them. Never rejects. */
   readonly released: Promise<void>;
-  /** Begins to deliver. Nothing that arrived before is lost. */
+  /** Starts to call `events`, first for what has happened since the socket opened. */
   start(events: SocketEvents): void;
   /**
    * Sends a message.
    *
-   * @returns `null` while no more than 1 MiB is queued, otherwise a promise that
-   * resolves once that is so again or the socket has ended. It never rejects.
+   * @returns `null` if 1 MiB or less is queued, otherwise a promise that resolves
+   * when that is so again or the socket has ended. Never rejects.
    */
   send(data: string | Uint8Array<ArrayBuffer>): Promise<void> | null;
-  /** Begins the closing handshake. Messages go on being delivered until its end. */
+  /** Starts the closing handshake. Messages are delivered until it is completed. */
   close(code: number, reason: string): void;
-  /** Ends the connection at once, as far as that is possible, without a further event. */
+  /** Ends the connection at once, as far as the socket can. No message is delivered afterwards. */
   cut(): void;
-  /** Stops reading, where `canPause` is true. */
+  /** Stops reading. Does nothing if `canPause` is `false`. */
   pause(): void;
-  /** Reads on. */
+  /** Starts reading again. */
   resume(): void;
-  /** Sends a ping and resolves with the milliseconds until its pong; `undefined` where pings are out of reach. */
+  /** Sends a ping and resolves with the round-trip time in milliseconds; `undefined` if the socket cannot send pings. */
   readonly ping: ((options: PingOptions) => Promise<number>) | undefined;
 }
 
-/** An open socket, and the response that answered its handshake. */
+/** An open socket and the response of its handshake. */
 export interface Opened {
   readonly socket: Socket;
   readonly response: HandshakeResponse;

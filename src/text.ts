@@ -1,38 +1,38 @@
 /**
- * Helpers for text: showing what is untrusted, describing what was passed in,
- * and the encodings that a handshake needs.
+ * Helpers for text: escaping untrusted text, checking options, and the encodings
+ * that a handshake needs.
  *
  * @module
  */
 
 /**
- * Characters that a terminal or a log must not get as they are: the control
- * characters of ASCII and Latin-1, line and paragraph separators, and the
- * characters that change the direction of text.
+ * Matches the characters that must be escaped before text is written to a
+ * terminal or a log: the control characters of ASCII and Latin-1, line and
+ * paragraph separators, and the characters that change the direction of text.
  */
 export const UNPRINTABLE =
-  // deno-lint-ignore no-control-regex -- control characters are what it looks for
+  // deno-lint-ignore no-control-regex -- it matches control characters on purpose
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** Writes a character as its escape sequence, such as `\u001b`. */
+/** Returns the escape sequence of a character, such as `\u001b`. */
 export function escapeCharacter(character: string): string {
   return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
 }
 
 /**
- * Escapes the characters of a text that are not printable, so that what a
- * server sent can stand in a message that reaches a terminal.
+ * Escapes the characters of a text that are not printable. Needed for text from a
+ * server in an error message, which may be written to a terminal.
  */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, escapeCharacter);
 }
 
-/** Quotes an untrusted text for a message: at most 100 characters, all of them printable. */
+/** Quotes an untrusted text for an error message: escapes it, and cuts it after 100 characters. */
 export function quote(text: string): string {
   return `"${printable(text.length > 100 ? text.slice(0, 100) + "…" : text)}"`;
 }
 
-/** Names the type of a value in a message, without the value. */
+/** Names the type of a value for an error message, without revealing the value. */
 export function kindOf(value: unknown): string {
   return value === null
     ? "null"
@@ -42,9 +42,9 @@ export function kindOf(value: unknown): string {
 }
 
 /**
- * Checks an option that is one of several words.
+ * Checks that an option is one of several strings.
  *
- * @returns The value, or the first choice where it is `undefined`.
+ * @returns The value, or the first choice if it is `undefined`.
  * @throws {TypeError} For any other value.
  */
 export function oneOf<const T extends string>(
@@ -112,7 +112,7 @@ export function checkSignal(
   return signal;
 }
 
-/** Decodes percent-encoding. A `%` that encodes nothing leaves the text as it is. */
+/** Decodes percent-encoding. Returns the text unchanged if the encoding is invalid. */
 export function decodePercent(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -121,7 +121,7 @@ export function decodePercent(text: string): string {
   }
 }
 
-/** The value of an `Authorization` header for HTTP Basic authentication (RFC 7617), in UTF-8. */
+/** Returns the value of an `Authorization` header for HTTP Basic authentication (RFC 7617) in UTF-8. */
 export function basicAuth(username: string, password: string): string {
   return `Basic ${base64(new TextEncoder().encode(`${username}:${password}`))}`;
 }
@@ -131,17 +131,17 @@ export function base64(bytes: Uint8Array): string {
   return btoa(decodeLatin1(bytes));
 }
 
-// Loops, because `String.fromCharCode(...bytes)` goes through an iterator, which
-// takes eight times as long.
+// The next two use loops, because `String.fromCharCode(...bytes)` goes through an
+// iterator, which takes eight times as long.
 
-/** Encodes text whose characters are bytes, as the values of header fields are. */
+/** Encodes text in Latin-1, one byte for each character, as header fields are encoded. */
 export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
 
-/** Decodes bytes that are characters. */
+/** Decodes Latin-1, one character for each byte. */
 export function decodeLatin1(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);

@@ -566,28 +566,28 @@ Deno.test("Inbox serves and aborts a long line of calls at the same cost for eac
   }
 });
 
-test("headStart() asks the source to wait while messages are being taken", async (time) => {
+test("waitForConsumer() asks the source to wait while messages are being taken", async (time) => {
   const inbox = createInbox();
   inbox.push("a");
-  assertEquals(inbox.headStart(), null); // nobody has taken anything
+  assertEquals(inbox.waitForConsumer(), null); // nobody has taken anything
   await inbox.take();
   pushAll(inbox, "b", "c");
-  const wait = inbox.headStart();
+  const wait = inbox.waitForConsumer();
   assert(wait !== null);
   await inbox.take();
   assertEquals(await isSettled(time, wait), false);
   await inbox.take();
   assertEquals(await isSettled(time, wait), true);
-  assertEquals(inbox.headStart(), null); // nothing waits
+  assertEquals(inbox.waitForConsumer(), null); // nothing waits
 });
 
-test("headStart() ends after 5 ms, when a batch collects, and at the end", async (time) => {
+test("waitForConsumer() ends after 5 ms, when a batch collects, and at the end", async (time) => {
   const inbox = createInbox();
   const begin = async () => {
     inbox.push("a");
     inbox.push("b");
     await inbox.take();
-    const wait = inbox.headStart();
+    const wait = inbox.waitForConsumer();
     assert(wait !== null);
     assertEquals(await isSettled(time, wait), false);
     return { wait };
@@ -595,13 +595,13 @@ test("headStart() ends after 5 ms, when a batch collects, and at the end", async
   const slow = await begin();
   time.tick(5);
   assertEquals(await isSettled(time, slow.wait), true);
-  assertEquals(inbox.headStart(), null); // nothing was taken since
+  assertEquals(inbox.waitForConsumer(), null); // nothing was taken since
 
   const collecting = await begin();
   const batch = inbox.takeBatch(60_000, 10);
   assertEquals(await isSettled(time, collecting.wait), true);
   inbox.push("c");
-  assertEquals(inbox.headStart(), null);
+  assertEquals(inbox.waitForConsumer(), null);
   time.tick(60_000);
   assertEquals(await batch, ["a", "b", "c"]);
 

@@ -1,8 +1,8 @@
-// Not over node:assert: up to Deno 2.5 its deepStrictEqual finds two errors with
-// different messages, or two different ArrayBuffers, equal.
+// node:assert is not used, because up to Deno 2.5 its deepStrictEqual finds two
+// errors with different messages, or two different ArrayBuffers, equal.
 import { createCustomEqual } from "npm:fast-equals@6.2.2";
 
-/** As in @std, two arrays of bytes are equal wherever in their buffers they lie. */
+/** Compares deeply, as @std does: typed arrays with the same values are equal, wherever they are in their buffers. */
 const deepEqual = createCustomEqual({
   createCustomConfig: () => ({
     areTypedArraysEqual: (a: Uint8Array, b: Uint8Array) =>
@@ -13,7 +13,7 @@ const deepEqual = createCustomEqual({
 // deno-lint-ignore no-explicit-any -- @std takes any constructor of an error
 type ErrorConstructor<E extends Error> = abstract new (...args: any[]) => E;
 
-/** What every assertion here throws. */
+/** Thrown by an assertion that fails. */
 export class AssertionError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -21,17 +21,17 @@ export class AssertionError extends Error {
   }
 }
 
-/** Fails. */
+/** Fails always. */
 export function fail(msg?: string): never {
   throw new AssertionError(described("Failed assertion", msg));
 }
 
-/** The value is truthy. */
+/** Asserts that the value is truthy. */
 export function assert(expr: unknown, msg = ""): asserts expr {
   if (!expr) throw new AssertionError(msg);
 }
 
-/** The value is falsy. */
+/** Asserts that the value is falsy. */
 export function assertFalse(
   expr: unknown,
   msg = "",
@@ -39,17 +39,17 @@ export function assertFalse(
   if (expr) throw new AssertionError(msg);
 }
 
-/** The values are deeply equal: the same types, and `NaN` equals `NaN`. */
+/** Asserts that the values are deeply equal. Their types must be the same; `NaN` equals `NaN`. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   check(deepEqual(actual, expected), "equals", actual, expected, msg);
 }
 
-/** The values are not deeply equal. */
+/** Asserts that the values are not deeply equal. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
   check(!deepEqual(actual, expected), "differs from", actual, expected, msg);
 }
 
-/** The values are the same, as `Object.is` sees it. */
+/** Asserts that the values are the same, as `Object.is` compares them. */
 export function assertStrictEquals<T>(
   actual: unknown,
   expected: T,
@@ -58,7 +58,7 @@ export function assertStrictEquals<T>(
   check(Object.is(actual, expected), "is", actual, expected, msg);
 }
 
-/** The value is neither `null` nor `undefined`. */
+/** Asserts that the value is neither `null` nor `undefined`. */
 export function assertExists<T>(
   actual: T,
   msg?: string,
@@ -67,7 +67,7 @@ export function assertExists<T>(
   throw new AssertionError(described(`Expected a value, got ${actual}`, msg));
 }
 
-/** The value is an instance of the class. */
+/** Asserts that the value is an instance of the class. */
 export function assertInstanceOf<
   // deno-lint-ignore no-explicit-any -- as in @std, any class will do
   T extends abstract new (...args: any[]) => any,
@@ -80,7 +80,7 @@ export function assertInstanceOf<
   check(holds, "is an instance of", actual, expectedType, msg);
 }
 
-/** The string matches the pattern. */
+/** Asserts that the string matches the pattern. */
 export function assertMatch(
   actual: string,
   expected: RegExp,
@@ -89,7 +89,7 @@ export function assertMatch(
   check(expected.test(actual), "matches", actual, expected, msg);
 }
 
-/** The string contains the other one. */
+/** Asserts that the string contains the other one. */
 export function assertStringIncludes(
   actual: string,
   expected: string,
@@ -98,7 +98,7 @@ export function assertStringIncludes(
   check(actual.includes(expected), "contains", actual, expected, msg);
 }
 
-/** The list contains each value of the other one, as `assertEquals` compares. */
+/** Asserts that the list contains each value of the other one. Values are compared as by `assertEquals`. */
 export function assertArrayIncludes<T>(
   actual: ArrayLike<T> & object,
   expected: ArrayLike<T> & object,
@@ -110,12 +110,12 @@ export function assertArrayIncludes<T>(
   check(holds, "includes", actual, expected, msg);
 }
 
-/** The first value is greater than the second. */
+/** Asserts that the first value is greater than the second. */
 export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
   check(actual > expected, ">", actual, expected, msg);
 }
 
-/** The first value is greater than the second, or equal to it. */
+/** Asserts that the first value is greater than the second, or equal to it. */
 export function assertGreaterOrEqual<T>(
   actual: T,
   expected: T,
@@ -124,12 +124,12 @@ export function assertGreaterOrEqual<T>(
   check(actual >= expected, ">=", actual, expected, msg);
 }
 
-/** The first value is less than the second. */
+/** Asserts that the first value is less than the second. */
 export function assertLess<T>(actual: T, expected: T, msg?: string): void {
   check(actual < expected, "<", actual, expected, msg);
 }
 
-/** The first value is less than the second, or equal to it. */
+/** Asserts that the first value is less than the second, or equal to it. */
 export function assertLessOrEqual<T>(
   actual: T,
   expected: T,
@@ -138,7 +138,7 @@ export function assertLessOrEqual<T>(
   check(actual <= expected, "<=", actual, expected, msg);
 }
 
-/** Everything in `expected` is in `actual`, which may hold more. */
+/** Asserts that `actual` contains every property of `expected`. It may have others. */
 export function assertObjectMatch(
   // deno-lint-ignore no-explicit-any -- as in @std, the values may be anything
   actual: Record<PropertyKey, any>,
@@ -148,7 +148,7 @@ export function assertObjectMatch(
   assertEquals(common(actual, expected), common(expected, expected), msg);
 }
 
-/** The value is an error: of that class, and with that text in its message. */
+/** Asserts that the value is an error of the class, and that its message contains the text. */
 export function assertIsError<E extends Error = Error>(
   error: unknown,
   ErrorClass?: ErrorConstructor<E>,
@@ -160,7 +160,7 @@ export function assertIsError<E extends Error = Error>(
   else if (msgMatches) assertStringIncludes(error.message, msgMatches, msg);
 }
 
-/** The function throws; gives what it threw. */
+/** Asserts that the function throws, and returns the error. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
@@ -184,7 +184,7 @@ export function assertThrows<E extends Error = Error>(
   );
 }
 
-/** The function gives a promise that rejects; resolves with the reason. */
+/** Asserts that the promise of the function rejects, and resolves with the reason. */
 export function assertRejects(
   fn: () => PromiseLike<unknown>,
   msg?: string,
@@ -232,7 +232,7 @@ function expectedError<E extends Error>(
   return error;
 }
 
-// What `actual` holds under the keys of `expected`, at every depth.
+// Returns the part of `actual` whose keys are in `expected`, at every depth.
 function common(actual: unknown, expected: unknown): unknown {
   if (Array.isArray(actual) && Array.isArray(expected)) {
     return actual.slice(0, expected.length)
@@ -246,7 +246,8 @@ function common(actual: unknown, expected: unknown): unknown {
   );
 }
 
-// Neither an array nor a Date, Map, Uint8Array and so on.
+// Whether a value is a plain object or an error: no array, Date, Map, Uint8Array
+// and so on.
 function isRecord(value: unknown): value is Record<string, unknown> {
   return value instanceof Error ||
     Object.prototype.toString.call(value) === "[object Object]";

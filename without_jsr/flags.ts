@@ -1,10 +1,10 @@
 /**
- * Prints the flag that puts the stand-ins in this folder in the place of the
- * `@std` packages, or nothing where JSR can be reached.
+ * Prints the flag with which Deno uses the stand-ins in this folder instead of the
+ * `@std` packages, or nothing if JSR can be reached.
  *
- * Deno itself is asked to resolve the packages, so a mirror (`JSR_URL`), a
- * `"links"` entry and a filled cache all count as JSR. `WITHOUT_JSR=1` asks
- * for the stand-ins without looking.
+ * The check lets Deno resolve the packages, so a mirror (`JSR_URL`), a `"links"`
+ * entry and a filled cache count as JSR. `WITHOUT_JSR=1` prints the flag without
+ * the check.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import importMap from "./import_map.json" with { type: "json" };
 const DEADLINE = 10_000; // milliseconds
 
 async function resolves(specifiers: string[]): Promise<boolean> {
-  // Not `deno cache`: it takes a bare specifier for the name of a file.
+  // `deno cache` would take a bare specifier for the name of a file.
   const code = specifiers.map((it) => `import ${JSON.stringify(it)};`).join("");
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: ["eval", "--quiet", code],

@@ -1,13 +1,15 @@
 import type { HandshakeContext } from "./request.ts";
 
-/** How much of a refusal's body is read, in bytes and in milliseconds. */
+/** The most bytes that are read of the body of a refusal. */
 const MAX_BODY = 64 * 1024;
+/** The longest time that reading the body of a refusal may take, in milliseconds. */
 const MAX_BODY_TIME = 5_000;
 
 /**
- * The first 64 KiB of a body, or what comes of them in 5 seconds. One that is
- * compressed, though it was asked for as it is, is decompressed; `fetch` does
- * that in some versions of Deno, and then it is not compressed any more.
+ * Reads the first 64 KiB of a body, or the part of them that arrives within 5
+ * seconds, and decompresses them if they are compressed with gzip. The bytes are
+ * checked as well as the header, because in some versions of Deno `fetch` has
+ * decompressed them already.
  */
 export async function readBody(
   body: ReadableStream<Uint8Array> | null,
@@ -23,7 +25,7 @@ export async function readBody(
   return await readStart(stream, context);
 }
 
-/** The first 64 KiB of a body, or what comes of them in 5 seconds. */
+/** Reads the first 64 KiB of a body, or the part of them that arrives within 5 seconds. */
 export async function readStart(
   body: ReadableStream<Uint8Array> | null,
   { signal, caller }: Pick<HandshakeContext, "signal" | "caller">,
@@ -44,7 +46,8 @@ export async function readStart(
       length += part.length;
     }
   } catch {
-    // A body that breaks off is no worse than none: the status is what counts.
+    // The body ended early. What has been read is returned, since the status
+    // matters more.
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);

@@ -7,7 +7,7 @@ import { handshakeError, type Redirect, type Target } from "./target.ts";
 
 export { handshakeError } from "./target.ts";
 
-/** The answer to a handshake request, whatever brought it. */
+/** The answer to a handshake request, from a pre-flight or from the connection itself. */
 export interface Answer {
   readonly source: HandshakeRequest["source"];
   readonly status: number;
@@ -16,22 +16,26 @@ export interface Answer {
   readonly body: ReadableStream<Uint8Array> | null;
 }
 
-/** What a valid upgrade must say. */
+/** The requirements of a valid upgrade that depend on the request. */
 export interface Expectation {
-  /** The `Sec-WebSocket-Accept` that answers the key which was sent. */
+  /** The value of `Sec-WebSocket-Accept` for the key that was sent. */
   readonly accept: string;
-  /** Names the rule that the agreed extensions break, `null` if none. By default any extension breaks one. */
+  /**
+   * Checks `Sec-WebSocket-Extensions`. Returns the rule that it violates, or
+   * `null`. By default every extension is refused.
+   */
   readonly extensionProblem?: (extensions: string) => string | null;
-  /** Whether Deno's WebSocket must be able to take the answer too. */
+  /** Whether the answer must also satisfy the stricter checks of Deno's WebSocket. */
   readonly native?: boolean;
 }
 
 /**
- * Decides what an answer means.
+ * Checks the answer to a handshake request.
  *
- * @returns The response of a valid upgrade, or a redirect that is to be followed.
- * @throws {HandshakeError} If the answer is a refusal, with the start of its
- * body, or if it is not a valid upgrade, naming the rule that it breaks.
+ * @returns The response if it is a valid upgrade, or a redirect to follow.
+ * @throws {HandshakeError} If the server refused the handshake, with the
+ * beginning of the body, or if the answer is not a valid upgrade, naming the rule
+ * that it violates.
  */
 export async function judge(
   target: Target,
@@ -61,12 +65,12 @@ export async function judge(
   throw handshakeError(target, httpError(status, statusText), { response });
 }
 
-/** How messages name an answer that is a refusal. */
+/** Formats the status of a refusal for an error message, such as `HTTP error: 404 Not Found`. */
 export function httpError(status: number, statusText: string): string {
   return `HTTP error: ${status} ${statusText}`.trimEnd();
 }
 
-/** The rule of RFC 6455 section 4.1 that a 101 response breaks, `null` if none. */
+/** Returns the rule of RFC 6455 section 4.1 that a 101 response violates, or `null`. */
 function upgradeProblem(
   target: Target,
   headers: Headers,
@@ -95,14 +99,14 @@ function upgradeProblem(
     extensionProblem,
   );
   if (problem !== null || !native) return problem;
-  // Deno's WebSocket compares the whole header, where the RFC asks for a token in it.
+  // Deno's WebSocket compares the whole value; the RFC requires only the token.
   return connection?.toLowerCase() === "upgrade"
     ? null
     : `Deno's WebSocket wants its Connection header to be exactly "upgrade", ` +
       `and it is ${shown(connection)}; capture "direct" takes it`;
 }
 
-/** The rule that the choice of a subprotocol or of extensions breaks, `null` if none. */
+/** Returns the rule that the chosen subprotocol or the chosen extensions violate, or `null`. */
 export function negotiationProblem(
   target: Target,
   protocol: string,
@@ -119,7 +123,7 @@ function noExtension(extensions: string): string {
   return `it chose the extension ${quote(extensions)}, and none was offered`;
 }
 
-/** Whether a comma-separated header value lists a token. */
+/** Whether a comma-separated header value contains a token. */
 function lists(value: string | null, token: string): boolean {
   return (value ?? "").split(",").some((part) =>
     part.trim().toLowerCase() === token
@@ -130,7 +134,7 @@ function shown(value: string | null): string {
   return value === null ? "missing" : quote(value);
 }
 
-/** The error for an answer that is not a valid upgrade. */
+/** Creates the error for an answer that is not a valid upgrade. */
 export function invalidUpgrade(
   target: Target,
   problem: string,
@@ -143,13 +147,13 @@ export function invalidUpgrade(
   );
 }
 
-/** The error for a request that got no answer, with the reason in the network's words. */
+/** Creates the error for a request without an answer from the message of a network error. */
 export function networkError(target: Target, message: string): HandshakeError {
   const reason = networkReason(message);
   return handshakeError(target, reason, { cause: new TypeError(reason) });
 }
 
-/** Where a redirect leads, `null` if the response is none. */
+/** Returns the `Location` of a redirect, or `null` if the response is not a redirect. */
 function redirectLocation(status: number, headers: Headers): string | null {
   return [301, 302, 303, 307, 308].includes(status)
     ? headers.get("location")
@@ -157,8 +161,8 @@ function redirectLocation(status: number, headers: Headers): string | null {
 }
 
 /**
- * The heart of a network error's text. Around it Deno puts the whole URL, with
- * its credentials and its query.
+ * Extracts the reason from the message of a network error. Deno's message also
+ * contains the whole URL with its query, which may be secret.
  */
 export function networkReason(message: string): string {
   const heart = message

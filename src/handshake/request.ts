@@ -4,7 +4,7 @@ import { sha1 } from "./sha1.ts";
 import type { Fields, Target } from "./target.ts";
 
 /**
- * A handshake request that is about to be sent.
+ * A handshake request, as passed to `onRequest` before it is sent.
  *
  * @example Usage
  * ```ts no-eval
@@ -17,44 +17,47 @@ import type { Fields, Target } from "./target.ts";
  * ```
  */
 export interface HandshakeRequest {
-  /** Which connection sends it, as {@linkcode HandshakeResponse.source} says for the answer. */
+  /**
+   * What sends the request: the pre-flight (`"preflight"`), wstap's own
+   * connection (`"direct"`), or Deno's WebSocket (`"socket"`).
+   */
   readonly source: "preflight" | "direct" | "socket";
-  /** The URL that is asked, without credentials. Its query may be secret. */
+  /** The URL of the request, without credentials. It includes the query, which may be secret. */
   readonly url: string;
   /**
-   * The header fields, secrets and all. Of the native socket's request
-   * `Sec-WebSocket-Key` is missing: it is known to nobody else.
+   * The header fields, including secret ones. `Sec-WebSocket-Key` is missing if
+   * the source is `"socket"`, because Deno's WebSocket does not reveal it.
    */
   readonly headers: Headers;
 }
 
-/** What a handshake needs besides its target. */
+/** The options of a handshake, shared by the requests to its target and its redirects. */
 export interface HandshakeContext {
   readonly http: HttpOptions;
-  /** Whether to offer permessage-deflate; only our own socket can. */
+  /** Whether to offer permessage-deflate, which only capture `"direct"` supports. */
   readonly compression: boolean;
-  /** Whether redirects are followed, so that their bodies need not be read. */
+  /** Whether to follow redirects. */
   readonly follow: boolean;
-  /** Aborts when the handshake must end: its time is up, or the caller aborts. */
+  /** Aborts when `handshakeTimeout` is over or the caller's signal aborts. */
   readonly signal: AbortSignal;
-  /** The caller's own signal. */
+  /** The signal that the caller passed. */
   readonly caller: AbortSignal | undefined;
-  /** Called with every request before it is sent. */
+  /** Called before each request is sent. */
   readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
 }
 
-/** A fresh `Sec-WebSocket-Key`: 16 random bytes in base64. */
+/** Creates a `Sec-WebSocket-Key`: 16 random bytes in base64. */
 export function createKey(): string {
   return base64(crypto.getRandomValues(new Uint8Array(16)));
 }
 
-/** The `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2). */
+/** Computes the `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2). */
 export function acceptFor(key: string): string {
   const text = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
   return base64(sha1(new TextEncoder().encode(text)));
 }
 
-/** The header fields of a handshake request (RFC 6455 section 4.1), but for `Host`. */
+/** Returns the header fields of a handshake request (RFC 6455 section 4.1), without `Host`. */
 export function requestHeaders(
   { protocols, headers }: Target,
   key: string,
@@ -73,7 +76,7 @@ export function requestHeaders(
   };
 }
 
-/** The header fields that the native socket sends of itself and for the caller. */
+/** Returns the header fields that Deno's WebSocket sends, without `Host` and `Sec-WebSocket-Key`. */
 export function socketHeaders(target: Target): Headers {
   const headers = new Headers(requestHeaders(target, ""));
   for (const name of ["sec-websocket-key", "accept-encoding"]) {
@@ -81,11 +84,11 @@ export function socketHeaders(target: Target): Headers {
   }
   headers.set("user-agent", navigator.userAgent);
   const own = target.headers["user-agent"];
-  if (own !== undefined) headers.append("user-agent", own); // it sends both
+  if (own !== undefined) headers.append("user-agent", own); // Deno sends both
   return headers;
 }
 
-/** Describes a request to the caller. */
+/** Creates the description of a request that `onRequest` gets. */
 export function describeRequest(
   source: HandshakeRequest["source"],
   { url }: Target,

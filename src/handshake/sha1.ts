@@ -1,16 +1,15 @@
 /**
- * The SHA-1 digest of a short message (FIPS 180-4 section 6.1.2).
+ * Computes the SHA-1 digest of a short message (FIPS 180-4 section 6.1.2).
  *
- * `crypto.subtle.digest()` makes a trip to another thread, which takes a third
- * of the time that a native socket needs to connect. A handshake needs this
- * digest to tell a WebSocket server from any other, not to keep anything safe
- * (RFC 6455 section 10.3).
+ * `crypto.subtle.digest()` computes in another thread, which takes a third of the
+ * time in which Deno's WebSocket connects. A handshake uses the digest to tell a
+ * WebSocket server from another server, not for security (RFC 6455 section 10.3).
  *
- * @param message Up to 512 MiB.
- * @returns 20 bytes.
+ * @param message The message, less than 512 MiB long.
+ * @returns The digest, 20 bytes long.
  */
 export function sha1(message: Uint8Array): Uint8Array {
-  // The message, a bit that is set, zeros, and its length in bits.
+  // The message, one bit that is set, zeros, and the length of the message in bits.
   const padded = new Uint8Array((message.length + 72) & ~63);
   padded.set(message);
   padded[message.length] = 0x80;
@@ -49,7 +48,7 @@ export function sha1(message: Uint8Array): Uint8Array {
       b = a;
       a = next;
     }
-    hash[0]! += a; // modulo 2^32, as an Int32Array holds it
+    hash[0]! += a; // modulo 2^32, because of the Int32Array
     hash[1]! += b;
     hash[2]! += c;
     hash[3]! += d;

@@ -2,29 +2,29 @@ import { HandshakeError } from "../errors.ts";
 import { basicAuth, decodePercent, kindOf, quote } from "../text.ts";
 import type { HandshakeResponse } from "../response.ts";
 
-/** What is asked of which server: everything that a handshake request says. */
+/** The URL, subprotocols and headers of a handshake request. */
 export interface Target {
   /** `ws:` or `wss:`, without credentials or fragment. */
   readonly url: URL;
   /** Subprotocols, in order of preference. */
   readonly protocols: readonly string[];
-  /** The caller's headers, and `Authorization` if the URL had credentials. */
+  /** The headers that the caller passed, and `Authorization` if the URL had credentials. */
   readonly headers: Fields;
 }
 
 /**
- * Header fields by their names in lower case. A plain object: `fetch` and
- * `WebSocket` take one in a quarter of the time.
+ * Header fields by their names in lower case. It is a plain object because `fetch`
+ * and `WebSocket` take one in a quarter of the time of a `Headers` object.
  */
 export type Fields = Readonly<Record<string, string>>;
 
-/** `token` of RFC 9110 section 5.6.2. */
+/** Matches a `token` (RFC 9110 section 5.6.2). */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
- * Reads what the caller asks for.
+ * Parses and checks the URL, subprotocols and headers that the caller passed.
  *
- * @throws {TypeError} For a URL, a subprotocol or a header that cannot be used.
+ * @throws {TypeError} If one of them is invalid.
  */
 export function parseTarget(
   url: string | URL,
@@ -57,7 +57,7 @@ function parseUrl(input: string | URL): URL {
   try {
     url = new URL(input);
   } catch {
-    // The text is not repeated: it may hold credentials.
+    // The message does not repeat the text, which may contain credentials.
     throw new TypeError(
       `Invalid URL: expected one such as "wss://example.com/feed"`,
     );
@@ -77,7 +77,7 @@ function parseUrl(input: string | URL): URL {
   return url;
 }
 
-/** Takes the credentials out of a URL that is ours. */
+/** Removes the credentials from a URL, which is modified. */
 function withoutCredentials(url: URL): URL {
   if (url.username !== "") url.username = "";
   if (url.password !== "") url.password = "";
@@ -112,11 +112,15 @@ function checkProtocols(input: string | string[]): string[] {
   return [...protocols];
 }
 
-/** Header fields that the handshake itself needs to write. */
+/** Matches the names of the header fields that the handshake sets itself. */
 const RESERVED =
   /^(?:host|connection|upgrade|content-length|transfer-encoding|sec-websocket-.*)$/i;
 
-/** @throws {TypeError} For a header that cannot be used. */
+/**
+ * Checks the headers that the caller passed.
+ *
+ * @throws {TypeError} If one of them is invalid or is set by the handshake itself.
+ */
 export function checkHeaders(input: HeadersInit | undefined): Fields {
   if (input === undefined) return {};
   const headers = new Headers();
@@ -129,7 +133,7 @@ export function checkHeaders(input: HeadersInit | undefined): Fields {
     try {
       headers.append(name, value);
     } catch {
-      // The value is not repeated: it may be a secret.
+      // The message does not repeat the value, which may be a secret.
       throw new TypeError(
         TOKEN.test(name)
           ? `Invalid value of the header "${name}": expected one line of characters up to U+00FF`
@@ -158,17 +162,17 @@ function headerPairs(input: HeadersInit): [string, string][] {
   });
 }
 
-/** The URL as messages show it: without credentials, and without the query, where tokens live. */
+/** Formats a URL for messages: without credentials, and without the query, which often has a token. */
 export function displayUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
-/** The same URL with the scheme that HTTP has for it. */
+/** Returns the URL with `http:` in place of `ws:`, or `https:` in place of `wss:`. */
 export function httpUrl(url: URL): string {
   return url.href.replace(/^ws/, "http");
 }
 
-/** A {@linkcode HandshakeError} whose message begins with what was asked of whom. */
+/** Creates a {@linkcode HandshakeError} whose message begins with `Cannot connect to` and the URL. */
 export function handshakeError(
   target: Target,
   problem: string,
@@ -187,15 +191,18 @@ export function handshakeError(
   );
 }
 
-/** An answer that sends the client elsewhere. */
+/** An answer that redirects the client. */
 export interface Redirect {
   readonly location: string;
   readonly response: HandshakeResponse;
 }
 
 /**
- * The target that a redirect leads to. `Authorization`, cookies and credentials
- * go to the same origin only, and nothing goes from `wss:` to `ws:`.
+ * Returns the target of a redirect. `Authorization`, `Cookie` and
+ * `Proxy-Authorization` are kept only if the origin stays the same.
+ *
+ * @throws {HandshakeError} If the redirect leads to something else than a
+ * WebSocket URL, or from `wss:` to `ws:`.
  */
 export function redirected(
   target: Target,
@@ -235,7 +242,7 @@ export function redirected(
   return { url: withoutCredentials(url), protocols: target.protocols, headers };
 }
 
-/** Leaves out what may be secret in a text that is not a URL we can read. */
+/** Removes credentials, the query and the fragment from a text that may not be a valid URL. */
 function withoutQuery(text: string): string {
   return text.replace(/\/\/.*@/s, "//").replace(/[?#].*$/s, "");
 }

@@ -1,7 +1,10 @@
 import type { HandshakeContext } from "../handshake/request.ts";
 import type { Target } from "../handshake/target.ts";
 
-/** Creates an HTTP client for one connection, over HTTP/1.1: over TLS, HTTP/2 would drop the upgrade. */
+/**
+ * Creates an HTTP client for one connection. It uses HTTP/1.1 only, because over
+ * HTTP/2 Deno drops the headers of an upgrade.
+ */
 export function createClient({ http }: HandshakeContext): Deno.HttpClient {
   const { caCerts, cert, key, proxy } = http;
   try {
@@ -13,12 +16,12 @@ export function createClient({ http }: HandshakeContext): Deno.HttpClient {
       ...(proxy && { proxy }),
     });
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error; // for the proxy
+    if (error instanceof Deno.errors.NotCapable) throw error; // the proxy needs a permission
     throw new TypeError(`Invalid "http" option: ${(error as Error).message}`);
   }
 }
 
-/** Whether Deno's WebSocket needs a client of its own; over plain TCP the default one will do. */
+/** Whether Deno's WebSocket needs its own HTTP client. For `ws:` without `http` options the default one is enough. */
 export function needsClient(
   { url }: Target,
   { http }: HandshakeContext,

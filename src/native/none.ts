@@ -7,8 +7,8 @@ import { explain } from "./preflight.ts";
 import { openSocket } from "./socket.ts";
 
 /**
- * Opens Deno's WebSocket and reports what it knows. Only when it fails does a
- * pre-flight ask why.
+ * Opens Deno's WebSocket. The response contains only what it reports. If it does
+ * not open, one pre-flight request finds out why.
  */
 export async function openPlain(
   target: Target,

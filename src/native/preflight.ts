@@ -21,18 +21,18 @@ import { createClient } from "./client.ts";
 import { openSocket } from "./socket.ts";
 
 /**
- * How long a server may need to notice the end of the pre-flight's connection,
- * in milliseconds: one that allows a single connection refuses an immediate
- * second one.
+ * How long to wait before trying a refused socket again, in milliseconds. A server
+ * that allows one connection refuses the socket until it has noticed that the
+ * connection of the pre-flight has ended.
  */
 const RETRY_DELAY = 100;
 
-/** The reason for ending a pre-flight. It is no error, which would take a stack trace. */
+/** The reason with which a pre-flight is aborted. A string, because an error would capture a stack trace. */
 const DONE = "done";
 
 /**
- * Captures the response with a `fetch` of its own, then opens Deno's WebSocket:
- * the server sees two connections.
+ * Captures the response with a pre-flight request, then opens Deno's WebSocket.
+ * The server sees two connections.
  */
 export async function openWithPreflight(
   target: Target,
@@ -45,7 +45,7 @@ export async function openWithPreflight(
     response = await preflight(target, context, client);
     if (!(response instanceof HandshakeResponse)) return response;
     opening = openSocket(target, context, client);
-  } // while the server makes up its answer is the time to close a client
+  } // the client is closed here, while the socket waits for the server
   const socket = await opening;
   if (typeof socket !== "string") return { socket, response };
 
@@ -57,11 +57,13 @@ export async function openWithPreflight(
 }
 
 /**
- * Asks once more over `fetch`, to learn why Deno's WebSocket did not open: it
- * keeps the answer to itself, and on `wss:` every failure reads the same.
+ * Sends a pre-flight request to find out why Deno's WebSocket did not open.
+ * Deno's WebSocket does not reveal the answer, and on `wss:` it reports the same
+ * message for every failure.
  *
- * @param failure The words of Deno's WebSocket.
- * @throws {HandshakeError} The reason, whatever it is.
+ * @param failure The message of Deno's WebSocket.
+ * @returns A redirect to follow, if that is the answer.
+ * @throws {HandshakeError} In all other cases, with the reason.
  */
 export async function explain(
   target: Target,
@@ -79,7 +81,7 @@ export async function explain(
     }
     const why = words ||
       ", and the reason cannot be learnt: fetch refuses to dial this port";
-    // Those words are the network's, unless a server answered.
+    // The failure is a network error, unless it names the status of an answer.
     const isNetwork = words !== "" && !/status code/.test(failure);
     throw handshakeError(target, `the socket did not open${why}`, {
       ...(isNetwork && { cause: new TypeError(failure) }),
@@ -93,10 +95,11 @@ export async function explain(
 }
 
 /**
- * Sends one handshake request with `fetch` and lets go of its connection.
+ * Sends one handshake request with `fetch`, and ends its connection as soon as the
+ * answer is there.
  *
- * @returns The verified 101 response, or a redirect that is to be followed.
- * @throws {HandshakeError} If the answer is anything else, or there is none.
+ * @returns The response, if it is a valid upgrade, or a redirect to follow.
+ * @throws {HandshakeError} If there is another answer, or none.
  */
 async function preflight(
   target: Target,
@@ -114,12 +117,13 @@ async function preflight(
       client,
       signal: AbortSignal.any([context.signal, release.signal]),
     });
-    const accept = acceptFor(key); // while the server makes up its answer
+    const accept = acceptFor(key); // computed while the server answers
     const answer = await answering.catch((error) => {
       context.signal.throwIfAborted();
       throw fetchError(target, error);
     });
-    // Before anything else: the socket follows at once.
+    // Done before anything else, so that the server notices it before the socket
+    // connects.
     if (answer.status === 101) release.abort(DONE);
     const { status, statusText, headers: fields, body } = answer;
     return await judge(
@@ -133,7 +137,7 @@ async function preflight(
   }
 }
 
-/** The header fields with what `fetch` would add by itself, so that they are known. */
+/** Returns the header fields, including those that `fetch` would add by itself, so that `onRequest` gets all of them. */
 function preflightHeaders(target: Target, key: string): Fields {
   return {
     "accept": "*/*",
@@ -142,7 +146,7 @@ function preflightHeaders(target: Target, key: string): Fields {
   };
 }
 
-/** The error for a `fetch` that got no answer. A missing permission stays what it is. */
+/** Converts an error of `fetch` to a {@linkcode HandshakeError}. The error of a missing permission is returned unchanged. */
 function fetchError(target: Target, error: unknown): Error {
   if (error instanceof Deno.errors.NotCapable) return error;
   if (isBlockedPort(error)) {
@@ -157,7 +161,7 @@ function fetchError(target: Target, error: unknown): Error {
   return networkError(target, cause instanceof Error ? cause.message : message);
 }
 
-/** Whether `fetch` refused to dial a port, which it will do ever after. */
+/** Whether `fetch` refused to connect to the port, as it does for some ports (WHATWG Fetch, "bad port"). */
 function isBlockedPort(error: unknown): boolean {
   return error instanceof TypeError &&
     /Requests to port \d+ are blocked/.test(error.message);

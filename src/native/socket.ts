@@ -12,13 +12,13 @@ import type { Target } from "../handshake/target.ts";
 import type { Socket, SocketEvents } from "../socket.ts";
 import { needsClient } from "./client.ts";
 
-/** With more bytes than this in the socket, `send()` waits. */
+/** The number of bytes queued in the socket above which `send()` waits. */
 const SEND_HIGH_WATER = 1024 * 1024;
 
-/** How often `bufferedAmount` is looked at, in milliseconds: it has no event. */
+/** The interval at which `bufferedAmount` is checked, in milliseconds. No event reports its changes. */
 const SEND_POLL = 1;
 
-/** Deno's WebSocket, open. */
+/** An open `WebSocket` of Deno. */
 export class NativeSocket implements Socket {
   readonly protocol: string;
   readonly extensions: string;
@@ -27,12 +27,12 @@ export class NativeSocket implements Socket {
   readonly released: Promise<void>;
   readonly #socket: WebSocket;
   readonly #release: () => void;
-  /** What happened before `start()`: the socket dispatches without waiting for anybody. */
+  /** The events before `start()`, which Deno's WebSocket dispatches as soon as it is open. */
   #early: Event[] = [];
-  /** The socket's own words for what went wrong. */
+  /** The message of the first `error` event. */
   #problem = "";
 
-  /** Takes over a socket in the very event that opened it. */
+  /** Must be called in the `open` event of the socket, so that no later event is missed. */
   constructor(socket: WebSocket) {
     this.#socket = socket;
     this.protocol = socket.protocol;
@@ -79,6 +79,7 @@ export class NativeSocket implements Socket {
       this.#socket.readyState === WebSocket.OPEN;
   }
 
+  /** Resolves when `send()` need not wait any more. */
   async #drained(): Promise<void> {
     do await new Promise((resolve) => setTimeout(resolve, SEND_POLL)); while (
       this.#isFull()
@@ -89,7 +90,7 @@ export class NativeSocket implements Socket {
     this.#socket.close(code, reason);
   }
 
-  /** A socket that waits for its peer cannot be cut: it can only be asked to close. */
+  /** Starts the closing handshake. Deno's WebSocket cannot be ended without it. */
   cut(): void {
     const socket = this.#socket;
     socket.onmessage = null;
@@ -105,11 +106,12 @@ export class NativeSocket implements Socket {
 /**
  * Opens Deno's WebSocket.
  *
- * @param client What it is opened with, where the default client will not do.
- * It may be closed as soon as this has returned.
- * @returns The socket, or the words of Deno's WebSocket for why it did not open.
- * @throws {HandshakeError} If the server chose what was not offered.
- * @throws The signal's reason, when it aborts first.
+ * @param client The HTTP client to use, if the default one is not enough. It may
+ * be closed as soon as this function has returned.
+ * @returns The socket, or the message of Deno's WebSocket if it did not open.
+ * @throws {HandshakeError} If the server chose a subprotocol or an extension that
+ * was not offered.
+ * @throws The signal's reason, if it aborts before that.
  */
 export function openSocket(
   target: Target,

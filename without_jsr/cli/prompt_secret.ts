@@ -2,7 +2,8 @@ const ENTER = ["\n", "\r"];
 const ERASE = ["\b", "\x7f"];
 
 /**
- * Asks for a secret, echoing a mask; `null` where the input is no terminal.
+ * Asks for a secret and echoes a mask. Returns `null` if the input is not a
+ * terminal.
  */
 export function promptSecret(
   message = "Secret",
@@ -17,7 +18,7 @@ export function promptSecret(
     write(`\r\x1b[K${message} ${mask.repeat(secret.length)}`);
 
   redraw();
-  // Windows has no cbreak mode; elsewhere it keeps Ctrl-C working.
+  // In cbreak mode Ctrl-C still works. Windows does not have it.
   Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
   try {
     const byte = new Uint8Array(1);

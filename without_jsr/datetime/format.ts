@@ -3,11 +3,11 @@ import utc from "npm:dayjs@1.11.23/plugin/utc.js";
 
 dayjs.extend(utc);
 
-// What @std/datetime understands. The other letters stand for themselves there,
-// while many of them mean something to dayjs.
+// The tokens of @std/datetime. All other letters are printed as they are, also
+// those that are tokens of dayjs.
 const TOKEN = /yyyy|yy|MM?|dd?|HH?|hh?|mm?|ss?|S{1,3}|'(?<quoted>[^']*)'|[^]/g;
 
-/** Formats a date like `@std/datetime`: in the local zone, or in UTC. */
+/** Formats a date as `@std/datetime` does, in the local time zone or in UTC. */
 export function format(
   date: Date,
   formatString: string,

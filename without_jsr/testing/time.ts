@@ -1,7 +1,7 @@
 import { type Clock, withGlobal } from "npm:@sinonjs/fake-timers@15.5.0";
 
-// What @std fakes and nothing else. It is replaced here rather than by the
-// library's install(), which reaches into node:timers as well.
+// The globals that @std fakes. They are not replaced with install() of the
+// library, because that would also replace node:timers.
 const real = {
   Date,
   setTimeout,
@@ -13,14 +13,14 @@ const realAbortTimeout = AbortSignal.timeout;
 
 const clocks = withGlobal({
   ...real,
-  // As in @std a timer is a number, while Deno's own may be an object.
+  // Makes the library use numbers as timers, as @std does; Deno's may be objects.
   setTimeout: () => 0,
   clearTimeout: () => {},
 });
 
 let current: FakeTime | undefined;
 
-/** A clock that stands still: time passes when a test says so. */
+/** Fakes the time: the clock stands still until a test lets time pass. */
 export class FakeTime {
   #clock: Clock;
 
@@ -50,7 +50,7 @@ export class FakeTime {
     this.#clock.tick(value - this.now);
   }
 
-  /** Lets `ms` milliseconds pass and runs the timers that fall due. */
+  /** Lets `ms` milliseconds pass, and runs the timers that are due by then. */
   tick(ms = 0): void {
     this.now += ms;
   }
@@ -61,7 +61,7 @@ export class FakeTime {
     this.tick(ms);
   }
 
-  /** Goes to the next timer and runs all that are due then; whether there was one. */
+  /** Lets time pass until the next timer, and runs all timers that are due then. Returns whether there was one. */
   next(): boolean {
     if (this.#clock.countTimers() === 0) return false;
     this.#clock.next();
@@ -75,13 +75,13 @@ export class FakeTime {
     return this.next();
   }
 
-  /** Runs the pending microtasks: a turn of the real event loop. */
+  /** Runs the pending microtasks, by giving the real event loop a turn. */
   async runMicrotasks(): Promise<void> {
-    const { setTimeout } = real; // which refuses to be called as a method
+    const { setTimeout } = real; // setTimeout must not be called as a method
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
 
-  /** Gives the real time back. */
+  /** Restores the real time. */
   restore(): void {
     if (current !== this) throw new Error("Time is already restored");
     Object.assign(globalThis, real);
