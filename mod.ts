@@ -36,8 +36,8 @@ export {
   ConnectionClosedError,
   HandshakeError,
 } from "./src/errors.ts";
-export type { HandshakeRequest } from "./src/handshake/request.ts";
-export type { ConnectOptions, HttpOptions } from "./src/options.ts";
+export type { HandshakeRequest, HttpOptions } from "./src/handshake/request.ts";
+export type { ConnectOptions } from "./src/options.ts";
 export {
   connections,
   type ReconnectOptions,

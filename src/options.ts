@@ -1,5 +1,5 @@
 import { type DurationLike, parseDuration } from "./duration.ts";
-import type { HandshakeRequest } from "./handshake/request.ts";
+import type { HandshakeRequest, HttpOptions } from "./handshake/request.ts";
 import type { Limit } from "./inbox.ts";
 import {
   checkCallback,
@@ -140,36 +140,6 @@ export interface ConnectOptions {
    * repeated ones. If it throws, connecting fails with that error.
    */
   onRequest?(request: HandshakeRequest): void;
-}
-
-/**
- * Certificates, and the proxy to connect through.
- *
- * @example Trusting a private certificate authority
- * ```ts
- * import { connectWebSocket } from "@wstap/wstap";
- *
- * async function connect() {
- *   return await connectWebSocket("wss://example.com/", {
- *     http: { caCerts: [await Deno.readTextFile("ca.pem")] },
- *   });
- * }
- * ```
- */
-export interface HttpOptions {
-  /**
-   * Root certificates to trust in addition to the default ones, each as PEM
-   * text. With capture `"direct"`, a `wss:` URL, and either an `https:` proxy or
-   * a client certificate through any proxy, they replace the default ones for
-   * the connection to the server.
-   */
-  caCerts?: string[];
-  /** The client certificate, as PEM text. Needs `key`. */
-  cert?: string;
-  /** The private key of `cert`, as PEM text. */
-  key?: string;
-  /** The proxy to connect through. Defaults to the one that the environment variables name. */
-  proxy?: Deno.Proxy;
 }
 
 /** The parsed options of a connection, with defaults filled in. Durations are in milliseconds. */

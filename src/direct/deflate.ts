@@ -9,7 +9,7 @@
 
 import type { ZStream } from "npm:pako@3.0.3";
 import { quote } from "../text.ts";
-import { ProtocolError } from "./frames.ts";
+import { type Inflater, ProtocolError } from "./frames.ts";
 
 /** What a client offers in `Sec-WebSocket-Extensions`. */
 export const OFFER = "permessage-deflate; client_max_window_bits";
@@ -22,20 +22,6 @@ export interface DeflateParameters {
   readonly serverMaxWindowBits: number;
   /** The size of the client's window, as a power of 2 from 8 to 15. */
   readonly clientMaxWindowBits: number;
-}
-
-/** Inflates messages, each in one part or several. */
-export interface Inflater {
-  /**
-   * Inflates a part of a message.
-   *
-   * @param last Whether it ends the message.
-   * @param room The most bytes that may come out.
-   * @returns What came out; it is overwritten by the next call.
-   * @throws {ProtocolError} 1009 past `room`, 1007 for data that is not deflate.
-   */
-  push(part: Uint8Array, last: boolean, room: number): Uint8Array<ArrayBuffer>;
-  close(): void;
 }
 
 /** Compresses messages. */

@@ -1,7 +1,7 @@
 import { HandshakeError } from "../errors.ts";
 import { networkError } from "../handshake/judge.ts";
 import type { Target } from "../handshake/target.ts";
-import type { HttpOptions } from "../options.ts";
+import type { HttpOptions } from "../handshake/request.ts";
 import type { Conn } from "./http1.ts";
 import { hostOf, passThrough, routeFor } from "./proxy.ts";
 

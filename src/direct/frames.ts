@@ -5,8 +5,6 @@
  * @module
  */
 
-import type { Inflater } from "./deflate.ts";
-
 /** The most bytes that a message may have: as many as Deno's WebSocket takes in one frame. */
 export const MAX_MESSAGE = 64 * 1024 * 1024;
 
@@ -44,6 +42,20 @@ export interface FrameHandler {
 }
 
 /** Options of a {@linkcode FrameDecoder}. */
+/** Inflates messages, each in one part or several. */
+export interface Inflater {
+  /**
+   * Inflates a part of a message.
+   *
+   * @param last Whether it ends the message.
+   * @param room The most bytes that may come out.
+   * @returns What came out; it is overwritten by the next call.
+   * @throws {ProtocolError} 1009 past `room`, 1007 for data that is not deflate.
+   */
+  push(part: Uint8Array, last: boolean, room: number): Uint8Array<ArrayBuffer>;
+  close(): void;
+}
+
 export interface FrameDecoderOptions {
   /** Inflates compressed messages. Without it they break the protocol. */
   readonly inflater?: Inflater;

@@ -7,12 +7,13 @@ import type {
   SocketEnd,
   SocketEvents,
 } from "../socket.ts";
-import type { Deflater, Inflater } from "./deflate.ts";
+import type { Deflater } from "./deflate.ts";
 import {
   encodeClose,
   encodeFrame,
   encodeText,
   FrameDecoder,
+  type Inflater,
   OPCODE,
   ProtocolError,
 } from "./frames.ts";

@@ -1,4 +1,3 @@
-import type { HttpOptions } from "../options.ts";
 import { base64 } from "../text.ts";
 import { sha1 } from "./sha1.ts";
 import type { Fields, Target } from "./target.ts";
@@ -29,6 +28,36 @@ export interface HandshakeRequest {
    * the source is `"socket"`, because Deno's WebSocket does not reveal it.
    */
   readonly headers: Headers;
+}
+
+/**
+ * Certificates, and the proxy to connect through.
+ *
+ * @example Trusting a private certificate authority
+ * ```ts
+ * import { connectWebSocket } from "@wstap/wstap";
+ *
+ * async function connect() {
+ *   return await connectWebSocket("wss://example.com/", {
+ *     http: { caCerts: [await Deno.readTextFile("ca.pem")] },
+ *   });
+ * }
+ * ```
+ */
+export interface HttpOptions {
+  /**
+   * Root certificates to trust in addition to the default ones, each as PEM
+   * text. With capture `"direct"`, a `wss:` URL, and either an `https:` proxy or
+   * a client certificate through any proxy, they replace the default ones for
+   * the connection to the server.
+   */
+  caCerts?: string[];
+  /** The client certificate, as PEM text. Needs `key`. */
+  cert?: string;
+  /** The private key of `cert`, as PEM text. */
+  key?: string;
+  /** The proxy to connect through. Defaults to the one that the environment variables name. */
+  proxy?: Deno.Proxy;
 }
 
 /** The options of a handshake, shared by the requests to its target and its redirects. */
