@@ -255,7 +255,7 @@ for (const overflow of ["error", "drop-oldest"] as const) {
     const { messages } = connection.buffered;
     assert(messages <= 100 + 512 * 1024 / 1000 + 1);
     const held = sent.count;
-    for (let i = 0; i < held + 10_000; i++) {
+    for (let i = 0; i < held + 2_000; i++) {
       assertEquals(parseInt(await connection.recv() ?? "", 10), i);
     }
     assertEquals(connection.dropped, 0);
@@ -334,7 +334,7 @@ test("direct reaches an IPv6 literal", async () => {
 
 test("direct lets timers fire while a feed never pauses and nobody waits for anything else", async () => {
   await using server = await spawnServer("raw");
-  const count = 300_000;
+  const count = 100_000;
   const url = `${server.url}/?n=${count}&size=100`;
   const [connection] = await connectWebSocket(url, direct);
   let ticks = 0;

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { type DurationLike, parseDuration } from "@wstap/wstap";
 import { after, sleep } from "../src/duration.ts";
-import { UNITS } from "./properties/durations.ts";
+import { UNITS } from "./fixtures/units.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

@@ -7,24 +7,8 @@
 import { assert } from "@std/assert";
 import { parseDuration } from "@wstap/wstap";
 import fc from "npm:fast-check@4.10.2";
+import { UNITS } from "../fixtures/units.ts";
 import { property } from "./property.ts";
-
-const DAY = 86_400_000;
-
-/** The names of every unit, and its length in milliseconds. */
-export const UNITS: Record<string, number> = {
-  "ns nsec nanos": 1e-6,
-  "us usec µs": 1e-3, // U+00B5, the micro sign
-  "μs": 1e-3, // U+03BC, the Greek letter
-  "ms msec millis": 1,
-  "s sec secs second seconds": 1000,
-  "m min mins minute minutes": 60_000,
-  "h hr hrs hour hours": 3_600_000,
-  "d day days": DAY,
-  "w wk wks week weeks": 7 * DAY,
-  "M month months": 30.44 * DAY,
-  "y yr yrs year years": 365.25 * DAY,
-};
 
 const space = fc.constantFrom("", " ", "  ", "\t");
 const span = fc.record({
