@@ -50,8 +50,8 @@ export class Gate {
 }
 
 /**
- * Calls back in the next turn of the event loop. What it takes is loaded only
- * here: that costs as much as to load all of this module.
+ * Calls a function in the next turn of the event loop. `node:timers` is loaded only
+ * when it is needed, because it takes as long as loading all of this module.
  */
 export async function nextTurnOfTheEventLoop(
   callback: () => void,

@@ -176,10 +176,10 @@ type Entry = [
  * - after an HTTP status of 408, 425, 429 or 5xx;
  * - after the loop body closed the connection, or finished while it was open.
  *
- * Before each attempt there is a delay, which grows each time and is at least as
- * long as `Retry-After` says. In all other cases the loop ends: without an error
- * after one of those close codes, otherwise with the error. `retryIf` changes
- * these rules.
+ * Before connecting again there is a delay, which grows each time and is at least
+ * as long as `Retry-After` says, up to `maxRetryAfter`. In all other cases the loop
+ * ends: without an error after one of those close codes, otherwise with the error.
+ * `retryIf` changes these rules.
  *
  * Several URLs are tried in order. A URL that answers 404 or 501 is not tried
  * again, unless it is the only one left. If a URL does not answer, the next one

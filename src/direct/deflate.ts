@@ -1,8 +1,8 @@
 /**
  * Compression of messages: the extension permessage-deflate (RFC 7692).
  *
- * Inflating and deflating are synchronous, so that messages keep their order
- * and the connection its back-pressure.
+ * Inflating and deflating are synchronous, so messages stay in order and nothing
+ * is queued between the connection and the buffer.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { ZStream } from "npm:pako@3.0.3";
 import { quote } from "../text.ts";
 import { type Inflater, ProtocolError } from "./frames.ts";
 
-/** What a client offers in `Sec-WebSocket-Extensions`. */
+/** The value of `Sec-WebSocket-Extensions` in the request. */
 export const OFFER = "permessage-deflate; client_max_window_bits";
 
-/** What both sides agreed on (RFC 7692 section 7.1). */
+/** The parameters that both sides agreed on (RFC 7692 section 7.1). */
 export interface DeflateParameters {
   readonly serverNoContextTakeover: boolean;
   readonly clientNoContextTakeover: boolean;
@@ -29,16 +29,19 @@ export interface Deflater {
   /**
    * Compresses a message.
    *
-   * @returns `null` if it is better sent as it is. The next call overwrites it.
+   * @returns The output, which the next call overwrites, or `null` if the message
+   * should be sent uncompressed.
    */
   deflate(message: Uint8Array): Uint8Array<ArrayBuffer> | null;
+  /** Releases the memory. */
   close(): void;
 }
 
 /**
- * Reads what the server answered to {@linkcode OFFER}.
+ * Parses the `Sec-WebSocket-Extensions` with which the server answered
+ * {@linkcode OFFER}.
  *
- * @returns What was agreed, or the rule that the answer breaks.
+ * @returns The parameters, or the rule that the answer violates.
  */
 export function parseAgreement(
   extensions: string,
@@ -77,32 +80,30 @@ export function parseAgreement(
   };
 }
 
-/** The bytes that end a message before they are left out (RFC 7692 section 7.2.1). */
+/** The last bytes of a compressed message, which are not sent (RFC 7692 section 7.2.1). */
 const TAIL = new Uint8Array([0x00, 0x00, 0xff, 0xff]);
 
-/** How many bytes come out at a time, at first. */
+/** The initial size of an output buffer in bytes. */
 const CHUNK = 16 * 1024;
 
-/** A larger output is not kept for the next message. */
+/** The largest output buffer that is kept for the next message, in bytes. */
 const MAX_KEPT = 1024 * 1024;
 
-/** Parts of at most so many bytes are inflated together with {@linkcode TAIL}. */
+/** The largest part that is copied so that it can be inflated together with {@linkcode TAIL}, in bytes. */
 const MAX_JOINED = 4 * 1024;
 
-/**
- * Shorter messages are sent as they are: with the context of earlier messages,
- * and without it.
- */
+/** The shortest message that is compressed with context take-over, in bytes. */
 const MIN_WITH_CONTEXT = 32;
+/** The shortest message that is compressed without context take-over, in bytes. */
 const MIN_WITHOUT_CONTEXT = 256;
 
-/** The memory level of the compressor, zlib's own default. */
+/** The memory level of the compressor. 8 is the default of zlib. */
 const MEMORY_LEVEL = 8;
 
-/** zlib's own default: a balance between speed and size. */
+/** The compression level. 6 is the default of zlib. */
 const LEVEL = 6;
 
-/** Makes what inflates and deflates. The library is loaded only here. */
+/** Loads the compression library, and creates an inflater and a deflater. */
 export async function createDeflate(
   parameters: DeflateParameters,
 ): Promise<{ inflater: Inflater; deflater: Deflater }> {
@@ -129,7 +130,8 @@ class PakoInflater implements Inflater {
     this.#pako = pako;
     this.#noContext = noContext;
     this.#stream = new pako.ZStream();
-    // A window of 15 bits takes what any smaller one gives; below 0 is "raw".
+    // A window of 15 bits can inflate the output of any smaller one. A negative
+    // number means raw deflate data.
     pako.zlibInflateInit2(this.#stream, -15);
     this.#stream.output = new Uint8Array(CHUNK);
   }
@@ -162,7 +164,7 @@ class PakoInflater implements Inflater {
         throw new ProtocolError(1009, "a message inflates to more than 64 MiB");
       }
       if (status === pako.Z_STREAM_END) {
-        // A final block may stand within a message (RFC 7692 section 7.2.3.4).
+        // A message may contain a final block (RFC 7692 section 7.2.3.4).
         pako.zlibInflateResetKeep(stream);
       } else if (status !== pako.Z_OK && status !== pako.Z_BUF_ERROR) {
         throw new ProtocolError(1007, "a compressed message is not deflate");
@@ -186,12 +188,12 @@ class PakoDeflater implements Deflater {
     this.#pako = pako;
     this.#noContext = noContext;
     this.#stream = null;
-    if (windowBits === 8) return; // zlib has no such window: nothing is compressed
+    if (windowBits === 8) return; // zlib does not support it, so nothing is compressed
     this.#stream = new pako.ZStream();
     pako.zlibDeflateInit2(
       this.#stream,
       LEVEL,
-      8, // the one method there is
+      8, // the method; deflate is the only one
       -windowBits,
       MEMORY_LEVEL,
       pako.Z_DEFAULT_STRATEGY,
@@ -202,7 +204,8 @@ class PakoDeflater implements Deflater {
   deflate(message: Uint8Array): Uint8Array<ArrayBuffer> | null {
     const pako = this.#pako;
     const stream = this.#stream;
-    // Decided before it enters the window: what is there must have been sent.
+    // With context take-over this must be decided before compressing: the message
+    // then is in the window, and later messages refer to it.
     const least = this.#noContext ? MIN_WITHOUT_CONTEXT : MIN_WITH_CONTEXT;
     if (stream === null || message.length < least) return null;
     stream.input = message;
@@ -227,7 +230,7 @@ class PakoDeflater implements Deflater {
   }
 }
 
-/** Makes the output larger, up to a limit. */
+/** Doubles the size of the output buffer, up to `limit` bytes. */
 function growOutput(stream: ZStream, limit: number): void {
   const { output, next_out } = stream;
   stream.output = new Uint8Array(Math.min(output.length * 2, limit));
@@ -235,7 +238,7 @@ function growOutput(stream: ZStream, limit: number): void {
   stream.avail_out = stream.output.length - next_out;
 }
 
-/** What has come out. */
+/** Returns the output, and replaces a large output buffer by a small one. */
 function takeOutput(stream: ZStream): Uint8Array<ArrayBuffer> {
   const { output, next_out } = stream;
   if (output.length > MAX_KEPT) stream.output = new Uint8Array(CHUNK);

@@ -6,10 +6,10 @@ import type { Conn } from "./http1.ts";
 import { hostOf, passThrough, routeFor } from "./proxy.ts";
 
 /**
- * Connects to the server, over TLS for `wss:`, through the proxy that the
- * options or the environment name.
+ * Connects to the server, with TLS for `wss:`, and through a proxy if the options
+ * or the environment variables name one.
  *
- * @throws {TypeError} If the proxy is not one that can be used.
+ * @throws {TypeError} If the proxy is invalid or not supported.
  * @throws {HandshakeError} If the server or the proxy cannot be reached, or the
  * proxy refuses.
  */
@@ -92,22 +92,22 @@ export async function dial(
   }
 }
 
-/** Whether `Deno.connect()` tries every address of a name; Deno 2.5 tries the first alone. */
+/** Whether `Deno.connect()` is known to try all addresses of a host name. Deno 2.5 tries only the first. */
 const TRIES_ALL = !/^2\.[0-8]\./.test(Deno.version.deno);
 
 /**
- * Whether Node's TLS works over a connection that is open already. Deno 2.5
- * sends no certificate then, and gets stuck when much is sent at a time.
+ * Whether Deno's `node:tls` is known to work over a connection that is already open.
+ * In Deno 2.5 it then sends no client certificate, and large writes get stuck.
  */
 const NODE_TLS = !/^2\.[0-7]\./.test(Deno.version.deno);
 
-/** Connects over TCP, to the addresses of a name in turn. */
+/** Connects over TCP. Tries the addresses of a host name in turn. */
 async function connectTcp(
   hostname: string,
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
-  // Where the permission is missing, Deno 2.5 leaks what the signal would cancel.
+  // If the permission is missing, Deno 2.5 leaks a resource for the signal.
   const cancellable = TRIES_ALL || mayDial(hostname, port);
   try {
     return await Deno.connect({
@@ -128,7 +128,7 @@ async function connectTcp(
   }
 }
 
-/** The addresses of a name, as far as they may be dialled. */
+/** Looks up the addresses of a host name to which connecting is permitted. */
 async function addresses(
   hostname: string,
   port: number,
@@ -139,7 +139,7 @@ async function addresses(
     .filter((address) => mayDial(address, port));
 }
 
-/** Whether an address may be dialled without a prompt. */
+/** Whether connecting to an address is permitted without a prompt. */
 function mayDial(hostname: string, port: number): boolean {
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const { state } = Deno.permissions.querySync({
@@ -149,7 +149,7 @@ function mayDial(hostname: string, port: number): boolean {
   return state === "granted";
 }
 
-/** Waits for a connection that cannot be cancelled; one that comes too late is closed. */
+/** Waits for a connection attempt that cannot be cancelled. If the signal aborts, the connection is closed as soon as it is open. */
 function abortable<T extends Deno.Conn>(
   dialled: Promise<T>,
   signal: AbortSignal,
@@ -162,11 +162,11 @@ function abortable<T extends Deno.Conn>(
   });
 }
 
-/** Closes what may be closed already. */
+/** Closes a resource, ignoring the error that it is closed already. */
 function close(resource: { close(): void }): void {
   try {
     resource.close();
   } catch {
-    // It is.
+    // It is closed already.
   }
 }

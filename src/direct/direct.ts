@@ -31,14 +31,14 @@ import {
 } from "./http1.ts";
 import { closeQuietly, DirectSocket } from "./socket.ts";
 
-/** Makes the handshake over a connection of our own, which the messages then come over. */
+/** Opens wstap's own WebSocket: connects, makes the handshake, and returns a socket over the same connection. */
 export async function openDirect(
   target: Target,
   context: HandshakeContext,
 ): Promise<Opened | Redirect> {
   const { signal } = context;
   const dialling = dial(target, context.http, signal);
-  // While the server is being dialled is the time to make the request ready.
+  // The request is prepared while the connection is being opened.
   const key = createKey();
   const headers = {
     ...requestHeaders(target, key),
@@ -52,7 +52,7 @@ export async function openDirect(
     context.onRequest?.(describeRequest("direct", target, headers));
     const reader = new HeadReader(conn);
     const answering = exchange(target, conn, reader, headers, signal);
-    const accept = acceptFor(key); // while the server makes up its answer
+    const accept = acceptFor(key); // computed while the server answers
     const answer = await answering;
     let parameters: DeflateParameters | undefined;
     const extensionProblem = (extensions: string) => {
@@ -123,9 +123,9 @@ async function exchange(
   };
 }
 
-/** The standard reason phrase of a status, `""` if there is none. */
+/** Returns the standard reason phrase of a status, or `""` if there is none. */
 async function reasonPhrase(status: number): Promise<string> {
   if (status === 101) return "Switching Protocols";
-  // Loaded only here: a handshake that succeeds needs none but the one phrase.
+  // Loaded only here, because a successful handshake does not need it.
   return (await import("node:http")).STATUS_CODES[status] ?? "";
 }

@@ -1,11 +1,11 @@
 /**
- * The frames of RFC 6455 section 5: decoding what a peer sends, and encoding
- * what is sent to it. Nothing here knows a network or an event loop.
+ * Decodes and encodes WebSocket frames (RFC 6455 section 5). It does no I/O and
+ * uses no timers.
  *
  * @module
  */
 
-/** The most bytes that a message may have: as many as Deno's WebSocket takes in one frame. */
+/** The largest size of a message in bytes. It is also the largest frame that Deno's WebSocket accepts. */
 export const MAX_MESSAGE = 64 * 1024 * 1024;
 
 /** The opcodes of RFC 6455 section 5.2. */
@@ -18,11 +18,11 @@ export const OPCODE = {
   pong: 10,
 } as const;
 
-/** The peer broke a rule of the protocol. The message names the rule in one clause. */
+/** Thrown if the peer violates the protocol. The message is a clause that names the violation. */
 export class ProtocolError extends Error {
   /** The name of the class. */
   override readonly name = "ProtocolError";
-  /** The close code that tells the peer (RFC 6455 section 7.4.1). */
+  /** The close code to send to the peer (RFC 6455 section 7.4.1). */
   readonly code: 1002 | 1007 | 1009;
 
   constructor(code: 1002 | 1007 | 1009, message: string) {
@@ -31,114 +31,125 @@ export class ProtocolError extends Error {
   }
 }
 
-/** Receives what a {@linkcode FrameDecoder} finds. */
+/** The callbacks of a {@linkcode FrameDecoder}. */
 export interface FrameHandler {
-  /** Called with every message: a text message as a string, a binary one as bytes of its own. */
+  /** Called with each message: a string for a text message, bytes that are not reused for a binary one. */
   onMessage(message: string | Uint8Array<ArrayBuffer>): void;
+  /** Called with the payload of each ping. */
   onPing(payload: Uint8Array<ArrayBuffer>): void;
+  /** Called with the payload of each pong. */
   onPong(payload: Uint8Array<ArrayBuffer>): void;
-  /** Called with a close frame, the last frame of all; 1005 and `""` if it is empty. */
+  /** Called with the close frame, which is the last frame. The code is 1005 if the frame is empty. */
   onClose(code: number, reason: string): void;
 }
 
-/** Options of a {@linkcode FrameDecoder}. */
-/** Inflates messages, each in one part or several. */
+/** Inflates messages that arrive in one or more parts. */
 export interface Inflater {
   /**
    * Inflates a part of a message.
    *
-   * @param last Whether it ends the message.
-   * @param room The most bytes that may come out.
-   * @returns What came out; it is overwritten by the next call.
-   * @throws {ProtocolError} 1009 past `room`, 1007 for data that is not deflate.
+   * @param last Whether it is the last part of the message.
+   * @param room The largest output in bytes.
+   * @returns The output. The next call overwrites it.
+   * @throws {ProtocolError} With code 1009 if the output would be larger than
+   * `room`, with code 1007 if the part is not valid deflate data.
    */
   push(part: Uint8Array, last: boolean, room: number): Uint8Array<ArrayBuffer>;
+  /** Releases the memory. */
   close(): void;
 }
 
+/** Options of {@linkcode FrameDecoder}. */
 export interface FrameDecoderOptions {
-  /** Inflates compressed messages. Without it they break the protocol. */
+  /** Inflates compressed messages. Without it, a compressed message is a protocol error. */
   readonly inflater?: Inflater;
   /**
-   * Who sends the frames: a client must mask them, and a server must not.
+   * The sender of the frames. A client must mask them, and a server must not.
    *
    * @default {"server"}
    */
   readonly peer?: "server" | "client";
 }
 
-/** The first two bytes of an unfragmented, unmasked text frame are this and its length. */
+/** The first byte of an unfragmented, uncompressed text frame. */
 const TEXT_FRAME = 0x80 | OPCODE.text;
 
 /**
- * Small text messages that follow each other are decoded together, in runs of
- * at most this many bytes. Each of them then is a slice of one string, which a
- * message that is kept keeps alive.
+ * The longest run, in bytes. A run is a series of small text messages that are
+ * decoded together into one string, of which each message then is a slice. A
+ * message that is kept keeps the string of its run alive, hence the limit.
  */
 const MAX_RUN = 4096;
 
-/** A message of more bytes than this is decoded by itself. */
+/** The largest message in a run, in bytes. Larger ones are decoded alone. */
 const MAX_IN_RUN = 1024;
 
-/** After a run that is not ASCII, up to so many messages are decoded by themselves. */
+/** The largest number of messages that are decoded alone after a run that was not ASCII. */
 const MAX_SINGLES = 4096;
 
-/** Parts of more bytes than this are checked when their message is decoded. */
+/** The largest part of a text message that is checked as it arrives, in bytes. Larger ones are checked when the message is decoded. */
 const MAX_CHECKED = 1024;
 
 const EMPTY = new Uint8Array();
 
-/** Where the messages of a run begin and end. A run is decoded at once, so one list serves all. */
+// The indices at which the messages of a run start and end. Runs are decoded one
+// at a time, so all decoders share them.
 const STARTS = new Uint32Array(MAX_RUN / 2);
 const ENDS = new Uint32Array(MAX_RUN / 2);
 
-/** Keeps a leading byte order mark: it is part of the message. */
+/** Decodes UTF-8, replacing malformed bytes. A leading byte order mark is kept, since it is part of the message. */
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT_UTF8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 /**
- * Decodes frames from bytes that arrive in any pieces.
+ * Decodes frames from bytes that arrive in pieces of any size.
  *
- * A message of which everything has come at once is taken straight from the
- * bytes; any other is put together in a buffer that grows with what comes, not
- * with what a header announces.
+ * A message that arrives in one piece is decoded directly from it. The parts of any
+ * other message are collected in a buffer, whose size depends on the bytes that have
+ * arrived, not on the length in the header.
  */
 export class FrameDecoder {
   /**
-   * Whether to take nothing more for now. It may be set within a call of the
-   * handler: a read of compressed messages inflates to a thousand times its size.
+   * Whether `push()` should stop after the current message. A callback may set it,
+   * since one read of compressed messages can inflate to a thousand times its size.
    */
   paused = false;
   readonly #handler: FrameHandler;
   readonly #inflater: Inflater | undefined;
   readonly #masked: boolean;
-  /** Whether a close frame or a broken rule has ended it. */
+  /** Whether a close frame or a protocol error has ended the stream. */
   #ended = false;
 
-  /** A header that has not come whole, and how much of it has. */
+  /** The bytes of an incomplete header. */
   #header = EMPTY;
+  /** The number of bytes of the incomplete header. */
   #headerLength = 0;
 
-  /** The frame whose payload is coming. */
+  // The current frame.
   #opcode = 0;
   #fin = false;
-  /** How many bytes of its payload are still to come; -1 between frames. */
+  /** The number of bytes of its payload that have not arrived; -1 between frames. */
   #left = -1;
   #mask = EMPTY;
+  /** The index in the mask for the next byte of the payload. */
   #maskAt = 0;
 
-  /** The message that is coming: its opcode, 0 if there is none. */
+  // The current message.
+  /** Its opcode; 0 between messages. */
   #messageOpcode = 0;
   #compressed = false;
+  /** The parts that have arrived. */
   readonly #message = new GrowingBuffer();
   readonly #utf8 = new Utf8Checker();
-  /** Whether some of the message has not been checked, because it came in large parts. */
+  /** Whether a part has not been checked for UTF-8, because it was large. */
   #unchecked = false;
-  /** The payload of a control frame that has not come whole. */
+
+  /** The payload of an incomplete control frame. */
   readonly #control = new GrowingBuffer();
 
-  /** How many messages are decoded by themselves before the next run is tried, and after it. */
+  /** The number of messages to decode alone before the next run is tried. */
   #singles = 0;
+  /** The value of `#singles` after the next run that is not ASCII. */
   #nextSingles = 16;
 
   constructor(handler: FrameHandler, options: FrameDecoderOptions = {}) {
@@ -148,16 +159,17 @@ export class FrameDecoder {
   }
 
   /**
-   * Takes the bytes. Nothing is taken after a close frame.
+   * Decodes bytes, and calls the callbacks. Bytes after a close frame are ignored.
    *
-   * @param bytes They belong to the caller, who may reuse them afterwards. The
-   * decoder may write to them.
-   * @param capacity The longest frame, in bytes with its header, that the caller
-   * can keep until it is whole. By default none is kept, and everything is taken.
-   * @returns How many bytes at the end have not been taken, to be passed again
-   * with what follows them: the beginning of a frame of at most `capacity` bytes,
-   * or everything behind the message at which `paused` was set.
-   * @throws {ProtocolError} If they break a rule. What came before is handled.
+   * @param bytes The bytes. The decoder may write to them. The caller may reuse
+   * them after the call.
+   * @param capacity The longest incomplete frame, in bytes with its header, that the
+   * caller can keep. By default all bytes are taken.
+   * @returns The number of bytes at the end that were not taken. The caller must
+   * pass them again, followed by the next bytes. They are an incomplete frame of at
+   * most `capacity` bytes, or all bytes after the message at which `paused` was set.
+   * @throws {ProtocolError} If the bytes violate the protocol. The messages before
+   * have been handled.
    */
   push(bytes: Uint8Array, capacity = 0): number {
     if (this.#ended) return 0;
@@ -169,7 +181,7 @@ export class FrameDecoder {
     }
   }
 
-  /** Takes the bytes, and returns where it stopped. */
+  /** Decodes bytes, and returns the index after the last one that was taken. */
   #decode(bytes: Uint8Array, capacity: number): number {
     let at = 0;
     while (!this.#ended) {
@@ -199,12 +211,12 @@ export class FrameDecoder {
         }
       }
       at = this.#takeHeader(bytes, at);
-      if (this.#left === -1) break; // the header has not come whole
+      if (this.#left === -1) break; // the header is incomplete
     }
     return bytes.length;
   }
 
-  /** Takes the small text messages that begin at a place, and returns where they end. */
+  /** Decodes the run of small text messages at an index, if there is one, and returns the index after it. */
   #takeRun(bytes: Uint8Array, at: number): number {
     if (this.#singles > 0) return at;
     const limit = Math.min(at + MAX_RUN, bytes.length);
@@ -225,7 +237,8 @@ export class FrameDecoder {
       ENDS[count++] = end;
     }
     if (count < 2) return at;
-    // With ASCII in place of the headers, the run is ASCII if every message is.
+    // The headers are overwritten with ASCII, so that the whole run is ASCII if all
+    // messages are.
     for (let i = 0, from = at; i < count; from = ENDS[i++]!) {
       for (let j = from; j < STARTS[i]!; j++) bytes[j] = 0;
     }
@@ -247,13 +260,13 @@ export class FrameDecoder {
     return end;
   }
 
-  /** Takes a header, or what has come of it, and returns where it ends. */
+  /** Decodes a header, or collects the part of it that has arrived, and returns the index after it. */
   #takeHeader(bytes: Uint8Array, at: number): number {
     let header = bytes;
     let from = at;
     let end = at;
     if (this.#headerLength > 0 || at + 14 > bytes.length) {
-      // It may be cut: collect it byte by byte.
+      // The header may be incomplete, so its bytes are collected.
       if (this.#header.length === 0) this.#header = new Uint8Array(14);
       header = this.#header;
       from = 0;
@@ -273,7 +286,7 @@ export class FrameDecoder {
     return end;
   }
 
-  /** Checks what the first two bytes of a header say (RFC 6455 section 5.2). */
+  /** Checks the first two bytes of a header (RFC 6455 section 5.2). */
   #checkHeader(first: number, second: number): void {
     const opcode = first & 0x0f;
     const reserved = first & 0x70;
@@ -317,7 +330,7 @@ export class FrameDecoder {
     }
   }
 
-  /** Begins the frame whose whole header is there. */
+  /** Starts a frame, whose header is complete. */
   #beginFrame(header: Uint8Array, at: number): void {
     const first = header[at]!;
     const form = header[at + 1]! & 0x7f;
@@ -349,7 +362,7 @@ export class FrameDecoder {
     if (this.#message.length + length > MAX_MESSAGE) throw tooLarge();
   }
 
-  /** Takes payload of the present frame, which may be all of it or nothing. */
+  /** Handles the bytes between two indices as the next part of the payload of the current frame. */
   #takePayload(bytes: Uint8Array, at: number, end: number): void {
     const isWhole = end - at === this.#left;
     const payload = bytes.subarray(at, end);
@@ -370,7 +383,7 @@ export class FrameDecoder {
       ? this.#inflater!.push(payload, last, MAX_MESSAGE - this.#message.length)
       : payload;
     if (last && this.#message.length === 0 && this.#utf8.isComplete) {
-      // It has come whole.
+      // The whole message is in this part.
       const opcode = this.#messageOpcode;
       this.#messageOpcode = 0;
       if (this.#singles > 0) this.#singles--;
@@ -384,9 +397,11 @@ export class FrameDecoder {
   }
 
   /**
-   * Adds to the message that is coming. Text that drips in and is not UTF-8 is
-   * found here, so that the message need not come to its end first; large parts
-   * are checked when the message is decoded, which is faster.
+   * Adds a part to the current message. Small parts of a text are checked for UTF-8
+   * here, so that an error is found before the message is complete. Large parts are
+   * checked when the message is decoded, which is faster.
+   *
+   * @param toCome The number of bytes of the frame that have not arrived.
    */
   #append(part: Uint8Array, toCome: number): void {
     if (this.#messageOpcode === OPCODE.text && !this.#unchecked) {
@@ -396,6 +411,7 @@ export class FrameDecoder {
     this.#message.append(part, part.length + toCome);
   }
 
+  /** Decodes the current message, which is complete. */
   #finish(): void {
     const isText = this.#messageOpcode === OPCODE.text;
     this.#messageOpcode = 0;
@@ -410,6 +426,7 @@ export class FrameDecoder {
     this.#handler.onMessage(UTF8.decode(message));
   }
 
+  /** Handles a control frame, whose payload is complete. */
   #takeControl(payload: Uint8Array<ArrayBuffer>): void {
     if (this.#opcode === OPCODE.ping) return this.#handler.onPing(payload);
     if (this.#opcode === OPCODE.pong) return this.#handler.onPong(payload);
@@ -419,7 +436,7 @@ export class FrameDecoder {
   }
 }
 
-/** Whether the frame that begins at a place has not come whole, and is no longer than `capacity`. */
+/** Whether the frame at an index is incomplete, and not longer than `capacity`. */
 function isCut(bytes: Uint8Array, at: number, capacity: number): boolean {
   const there = bytes.length - at;
   if (there < 2 || there < headerLength(bytes, at)) return true;
@@ -427,7 +444,7 @@ function isCut(bytes: Uint8Array, at: number, capacity: number): boolean {
   return there < length && length <= capacity;
 }
 
-/** How long a header is whose first two bytes are there. */
+/** Returns the length of a header of which at least two bytes have arrived. */
 function headerLength(header: Uint8Array, at: number): number {
   const second = header[at + 1]!;
   const length = second & 0x7f;
@@ -435,7 +452,7 @@ function headerLength(header: Uint8Array, at: number): number {
     (second < 0x80 ? 0 : 4);
 }
 
-/** What a whole header says of the length of the payload. */
+/** Returns the length of the payload that a complete header states. */
 function payloadLength(header: Uint8Array, at: number): number {
   const length = header[at + 1]! & 0x7f;
   if (length < 126) return length;
@@ -459,7 +476,7 @@ function parseClose(payload: Uint8Array): [code: number, reason: string] {
   return [code, decodeText(payload.subarray(2))];
 }
 
-/** Whether a close code may be sent (RFC 6455 section 7.4, and the registry it founded). */
+/** Whether a close code may be sent (RFC 6455 section 7.4, and the IANA registry of close codes). */
 export function isCloseCode(code: number): boolean {
   return code >= 3000 && code <= 4999 ||
     code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 &&
@@ -467,8 +484,10 @@ export function isCloseCode(code: number): boolean {
 }
 
 /**
- * Decodes text that has come whole. A decoder that looks for errors itself takes
- * twice as long, so errors are looked for where a replacement character shows up.
+ * Decodes a complete text. A decoder that throws on errors takes twice as long, so
+ * it is used only if the output of the other one has a replacement character.
+ *
+ * @throws {ProtocolError} With code 1007, if the text is not UTF-8.
  */
 function decodeText(bytes: Uint8Array): string {
   const text = UTF8.decode(bytes);
@@ -488,14 +507,17 @@ function tooLarge(): ProtocolError {
   return new ProtocolError(1009, "a message is larger than 64 MiB");
 }
 
-/** Bytes that come in parts. */
+/** Collects bytes that arrive in parts. */
 class GrowingBuffer {
   length = 0;
   #bytes: Uint8Array<ArrayBuffer> = EMPTY;
 
   /**
-   * @param expected How many bytes are to come, with these. The buffer doubles
-   * until it is that large, so nothing is reserved on the word of a header.
+   * Adds a part.
+   *
+   * @param expected The number of bytes that are expected, including this part. The
+   * buffer grows to that size by doubling, so that a header alone cannot make it
+   * large.
    */
   append(part: Uint8Array, expected: number): void {
     const length = this.length + part.length;
@@ -514,7 +536,7 @@ class GrowingBuffer {
     this.length = length;
   }
 
-  /** Takes all of it. */
+  /** Takes all bytes. */
   take(): Uint8Array<ArrayBuffer> {
     const bytes = this.#bytes;
     const { length } = this;
@@ -524,26 +546,27 @@ class GrowingBuffer {
   }
 }
 
-/** Checks that bytes which come in parts are UTF-8 (RFC 3629 section 4). */
+/** Checks whether bytes that arrive in parts are UTF-8 (RFC 3629 section 4). */
 export class Utf8Checker {
-  /** How many bytes of a character are still to come, and what the next may be. */
+  /** The number of bytes of the current character that have not arrived. */
   #left = 0;
+  /** The range in which the next of them must be. */
   #least = 0x80;
   #most = 0xbf;
 
-  /** Begins with another text. */
+  /** Starts with a new text. */
   reset(): void {
     this.#left = 0;
     this.#least = 0x80;
     this.#most = 0xbf;
   }
 
-  /** Whether the bytes so far end with a whole character. */
+  /** Whether the bytes so far end with a complete character. */
   get isComplete(): boolean {
     return this.#left === 0;
   }
 
-  /** Takes more bytes; `false` if they cannot be UTF-8, whatever follows. */
+  /** Checks more bytes. Returns `false` if the text is not UTF-8. */
   push(bytes: Uint8Array): boolean {
     for (let i = 0; i < bytes.length; i++) {
       const byte = bytes[i]!;
@@ -555,7 +578,7 @@ export class Utf8Checker {
       } else if (byte >= 0x80) {
         if (byte < 0xc2 || byte > 0xf4) return false;
         this.#left = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-        // No overlong form, no surrogate, nothing beyond U+10FFFF.
+        // Excludes overlong forms, surrogates and code points beyond U+10FFFF.
         if (byte === 0xe0) this.#least = 0xa0;
         else if (byte === 0xed) this.#most = 0x9f;
         else if (byte === 0xf0) this.#least = 0x90;
@@ -569,7 +592,7 @@ export class Utf8Checker {
 /** Options of {@linkcode encodeFrame}. */
 export interface FrameOptions {
   /**
-   * Whether the payload is masked, as a client must do.
+   * Whether to mask the payload, as a client must.
    *
    * @default {true}
    */
@@ -581,7 +604,7 @@ export interface FrameOptions {
    */
   readonly compressed?: boolean;
   /**
-   * Whether it is the last frame of its message.
+   * Whether the frame is the last one of its message.
    *
    * @default {true}
    */
@@ -597,7 +620,8 @@ export function encodeFrame(
   const { length } = payload;
   const extended = length < 126 ? 0 : length < 2 ** 16 ? 2 : 8;
   const start = 2 + extended + (mask ? 4 : 0);
-  // The payload begins at a multiple of 4, so that it can be masked in words.
+  // The payload starts at a multiple of 4 bytes, so that 4 bytes can be masked at
+  // once.
   const padding = -start & 3;
   const frame = new Uint8Array(
     new ArrayBuffer(padding + start + length),
@@ -628,7 +652,7 @@ export function encodeText(
   return encodeFrame(OPCODE.text, ENCODER.encode(text), options);
 }
 
-/** Encodes a close frame; one without a code is empty. The reason is cut at 123 bytes. */
+/** Encodes a close frame. Without a code its payload is empty. The reason is cut after 123 bytes. */
 export function encodeClose(
   code?: number,
   reason = "",
@@ -644,11 +668,11 @@ export function encodeClose(
 
 const ENCODER = new TextEncoder();
 
-/** Random bytes for masks: asking for them one by one costs more than all the rest. */
+/** Random bytes for masks. They are generated in blocks, because a call for each mask is slow. */
 const RANDOM = new Uint8Array(8192);
 let randomUsed = RANDOM.length;
 
-/** Writes a fresh mask; none is used twice. */
+/** Writes a mask of 4 random bytes, which are not used again. */
 function writeMask(frame: Uint8Array, at: number): void {
   if (randomUsed === RANDOM.length) {
     crypto.getRandomValues(RANDOM);
@@ -657,16 +681,16 @@ function writeMask(frame: Uint8Array, at: number): void {
   for (let i = 0; i < 4; i++) frame[at + i] = RANDOM[randomUsed++]!;
 }
 
-/** Below so many bytes, making an array of words takes longer than it saves. */
+/** The shortest payload that is masked 4 bytes at once, in bytes. For a shorter one, creating the array of words takes longer than it saves. */
 const MIN_FOR_WORDS = 256;
 
 /**
  * Masks or unmasks the end of an array in place (RFC 6455 section 5.3).
  *
- * @param at Where the payload begins.
- * @param maskAt Where the 4 bytes of the mask are in `mask`.
- * @param from How many bytes of the payload came before these, modulo 4.
- * @returns The same for what follows.
+ * @param at The index at which the payload starts.
+ * @param maskAt The index in `mask` at which the 4 bytes of the mask are.
+ * @param from The number of bytes of the payload before these, modulo 4.
+ * @returns The value of `from` for the bytes that follow.
  */
 function applyMask(
   bytes: Uint8Array,

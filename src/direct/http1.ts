@@ -1,19 +1,19 @@
 /**
- * As much of HTTP/1.1 (RFC 9112) as it takes to send one request over a
- * connection and to read its answer.
+ * The part of HTTP/1.1 (RFC 9112) that is needed to send one request over a
+ * connection and to read the response.
  *
  * @module
  */
 
 import { decodeLatin1, encodeLatin1 } from "../text.ts";
 
-/** The most bytes that a response head may have, with the 1xx heads before it. */
+/** The largest size of a response head in bytes, including 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;
 
-/** A connection, as far as it is used here. */
+/** The part of {@linkcode Deno.Conn} that is used. */
 export type Conn = Pick<Deno.Conn, "read" | "write" | "close">;
 
-/** What a server sent is not HTTP/1.1. */
+/** Thrown if the server's answer is not valid HTTP/1.1. */
 export class MalformedResponse extends Error {}
 
 /** The head of a response. */
@@ -24,7 +24,7 @@ export interface ResponseHead {
   readonly headers: Headers;
 }
 
-/** The bytes of a request head. */
+/** Encodes a request head. */
 export function encodeHead(
   startLine: string,
   headers: Iterable<[string, string]>,
@@ -44,19 +44,20 @@ export async function writeAll(
   }
 }
 
-/** Reads heads from a connection, and keeps what came with them. */
+/** Reads response heads from a connection. Keeps the bytes that follow a head. */
 export class HeadReader {
   readonly #conn: Conn;
   #buffer = new Uint8Array(2048);
-  /** How much of the buffer is filled. */
+  /** The number of bytes in the buffer. */
   #length = 0;
+  /** The size of all heads so far, in bytes. */
   #heads = 0;
 
   constructor(conn: Conn) {
     this.#conn = conn;
   }
 
-  /** Takes what has been read beyond the last head. */
+  /** Takes the bytes that have been read after the last head. */
   takeRest(): Uint8Array {
     const rest = this.#buffer.slice(0, this.#length);
     this.#length = 0;
@@ -64,9 +65,9 @@ export class HeadReader {
   }
 
   /**
-   * Reads up to the next empty line, and gives the lines before it.
+   * Reads up to the next empty line, and returns the lines before it.
    *
-   * @throws {MalformedResponse} If the head is too large or breaks off.
+   * @throws {MalformedResponse} If the head is too large or ends early.
    * @throws {Error} If the connection ends before the head begins.
    */
   async readLines(): Promise<string[]> {
@@ -102,7 +103,7 @@ export class HeadReader {
     }
   }
 
-  /** Reads the head of the final response, past those with other 1xx statuses. */
+  /** Reads the head of the response, skipping 1xx responses other than 101. */
   async readResponse(): Promise<ResponseHead> {
     while (true) {
       const head = parseHead(await this.readLines());
@@ -110,7 +111,7 @@ export class HeadReader {
     }
   }
 
-  /** The bytes of a body as it is on the wire, until the connection ends. */
+  /** Yields the bytes that follow a head, until the connection ends. */
   async *#raw(): AsyncGenerator<Uint8Array> {
     const rest = this.takeRest();
     if (rest.length > 0) yield rest;
@@ -122,7 +123,7 @@ export class HeadReader {
     }
   }
 
-  /** The body that follows a head (RFC 9112 section 6.3), its transfer coding undone. */
+  /** Returns the body that follows a head (RFC 9112 section 6.3), with its transfer coding decoded. */
   body({ status, headers }: ResponseHead): ReadableStream<Uint8Array> | null {
     if (status === 204 || status === 304) return null;
     const length = headers.get("content-length");
@@ -138,7 +139,7 @@ export class HeadReader {
   }
 }
 
-/** Where a head ends: behind its empty line, `null` if that has not come yet. */
+/** Returns the index after the empty line that ends a head, or `null` if it has not arrived yet. */
 function endOfHead(bytes: Uint8Array, from: number): number | null {
   for (
     let at = bytes.indexOf(10, from);
@@ -151,8 +152,8 @@ function endOfHead(bytes: Uint8Array, from: number): number | null {
   return null;
 }
 
-/** What a header may not hold (RFC 9110 section 5.5): a terminal would obey it. */
-// deno-lint-ignore no-control-regex -- control characters are what it looks for
+/** Matches the control characters that a header must not contain (RFC 9110 section 5.5). */
+// deno-lint-ignore no-control-regex -- it matches control characters on purpose
 const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 
 function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
@@ -178,6 +179,7 @@ function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
   return { version: match[1]!, status: Number(match[2]), headers };
 }
 
+/** Yields the first `length` bytes. */
 async function* limit(
   chunks: AsyncIterable<Uint8Array>,
   length: number,
@@ -190,12 +192,12 @@ async function* limit(
   }
 }
 
-/** Undoes the chunked transfer coding (RFC 9112 section 7.1); what is wrong in it ends the body. */
+/** Decodes the chunked transfer coding (RFC 9112 section 7.1). An error in it ends the body. */
 async function* unchunk(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   let line = "";
-  let left = 0; // bytes of the chunk that are still to come
+  let left = 0; // bytes of the chunk that have not arrived yet
   for await (let bytes of chunks) {
     while (bytes.length > 0) {
       if (left > 0) {

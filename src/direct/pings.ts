@@ -5,14 +5,15 @@ import type { PingOptions } from "../socket.ts";
 /** A ping that has not been answered. */
 interface Pending {
   readonly id: number;
-  /** When it was sent, in milliseconds of `performance.now()`. */
+  /** The time of `performance.now()` at which it was sent. */
   readonly sentAt: number;
   readonly settle: (result: unknown, failed: boolean) => void;
 }
 
-/** The pings of a connection that wait for their pongs, in the order in which they were sent. */
+/** Sends the pings of a connection, and matches the pongs to them. */
 export class Pings {
   #lastId = 0;
+  /** The pings that have not been answered, in the order in which they were sent. */
   #pending: Pending[] = [];
   readonly #send: (payload: Uint8Array<ArrayBuffer>) => void;
 
@@ -20,7 +21,7 @@ export class Pings {
     this.#send = send;
   }
 
-  /** Sends a ping and resolves with the milliseconds until its pong. */
+  /** Sends a ping, and resolves with the round-trip time in milliseconds. */
   ping({ timeout, signal }: PingOptions): Promise<number> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
@@ -45,17 +46,17 @@ export class Pings {
     });
   }
 
-  /** Takes a pong, which answers every ping up to its own (RFC 6455 section 5.5.3). */
+  /** Handles a pong. It answers its own ping and all earlier ones (RFC 6455 section 5.5.3). */
   pong(payload: Uint8Array): void {
     const id = decodeId(payload);
-    if (id > this.#lastId) return; // a pong that nobody asked for
+    if (id > this.#lastId) return; // it answers no ping of this connection
     const now = performance.now();
     const answered = this.#pending.filter((ping) => ping.id <= id);
     this.#pending = this.#pending.slice(answered.length);
     for (const { sentAt, settle } of answered) settle(now - sentAt, false);
   }
 
-  /** Rejects all that wait: the connection has ended. */
+  /** Rejects all pings that have not been answered, because the connection has ended. */
   end(end: { code: number; reason: string; clean: boolean }): void {
     for (const { settle } of this.#pending.splice(0)) {
       settle(
@@ -75,7 +76,7 @@ function encodeId(id: number): Uint8Array<ArrayBuffer> {
   return payload;
 }
 
-/** The number of the ping that a pong answers, -1 if it is not one of ours. */
+/** Returns the number of the ping that a pong answers; -1 if it answers none of this class. */
 function decodeId(payload: Uint8Array): number {
   if (payload.length !== 8) return -1;
   const view = new DataView(payload.buffer, payload.byteOffset, 8);

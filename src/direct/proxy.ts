@@ -1,6 +1,6 @@
 /**
- * Which proxy a connection goes through, and how it gets through it: `CONNECT`
- * (RFC 9110 section 9.3.6) and SOCKS5 (RFC 1928, RFC 1929).
+ * Proxies: chooses the proxy for a URL, and opens a tunnel through it with
+ * `CONNECT` (RFC 9110 section 9.3.6) or SOCKS5 (RFC 1928, RFC 1929).
  *
  * @module
  */
@@ -18,9 +18,9 @@ import {
   writeAll,
 } from "./http1.ts";
 
-/** A proxy to go through. */
+/** A proxy to connect through. */
 export interface Route {
-  /** `"tcp"` stands for the server itself, at another address. */
+  /** The protocol of the proxy. With `"tcp"` there is none: the server is reached at another address. */
   readonly kind: "http" | "https" | "socks5" | "tcp";
   readonly hostname: string;
   readonly port: number;
@@ -29,14 +29,14 @@ export interface Route {
     | null;
 }
 
-/** Reads an environment variable; `undefined` if it is empty, or may not be read. */
+/** Reads an environment variable. Returns `undefined` if it is empty, or if reading it is not permitted. */
 export type ReadVariable = (name: string) => string | undefined;
 
 /**
- * The proxy for a URL: the one of the options, or else of the environment, as
- * Deno's own network reads it.
+ * Returns the proxy for a URL: the one of the options, or otherwise the one of the
+ * environment variables, which are read as Deno itself reads them.
  *
- * @throws {TypeError} If it is not one that can be used.
+ * @throws {TypeError} If the proxy is invalid or not supported.
  */
 export function routeFor(
   url: URL,
@@ -45,7 +45,7 @@ export function routeFor(
 ): Route | null {
   if (proxy !== undefined) return parseProxy(proxy);
   const scheme = url.protocol === "wss:" ? "HTTPS_PROXY" : "HTTP_PROXY";
-  // In a CGI program HTTP_PROXY is a header of the request.
+  // In a CGI program, HTTP_PROXY is set from the header "Proxy" of a request.
   const isForged = scheme === "HTTP_PROXY" && read("REQUEST_METHOD");
   const names = ["ALL_PROXY", "all_proxy"];
   if (!isForged) names.push(scheme, scheme.toLowerCase());
@@ -56,12 +56,12 @@ export function routeFor(
   return parseUrl(read(name)!, `the variable ${name}`);
 }
 
-/** The host of a URL, without the brackets of an IPv6 literal. */
+/** Returns the host of a URL, without the brackets of an IPv6 address. */
 export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
-/** Reads what may be read without a prompt. */
+/** Returns a function that reads the environment variables that may be read without a prompt. */
 function readVariables(): ReadVariable {
   const isGranted = (variable?: string) => {
     const { state, partial } = Deno.permissions.querySync({
@@ -70,7 +70,7 @@ function readVariables(): ReadVariable {
     });
     return state === "granted" && !partial;
   };
-  const all = isGranted(); // mostly so, and then one question is enough
+  const all = isGranted(); // if so, the variables need not be checked one by one
   return (name) =>
     all || isGranted(name) ? Deno.env.get(name) || undefined : undefined;
 }
@@ -98,7 +98,7 @@ function parseProxy(proxy: Deno.Proxy): Route {
 const PORTS = { http: 80, https: 443, socks5: 1080 } as const;
 
 function parseUrl(text: string, source: string): Route {
-  // The text is not repeated: it may hold credentials.
+  // The message does not repeat the text, which may contain credentials.
   const fail = () =>
     new TypeError(
       `Invalid proxy in ${source}: expected a URL such as "http://127.0.0.1:3128" ` +
@@ -126,8 +126,9 @@ function parseUrl(text: string, source: string): Route {
 }
 
 /**
- * Whether `NO_PROXY` lists a host: a name with all below it, with or without a
- * leading dot; an address; a range such as `10.0.0.0/8`; or `*`.
+ * Whether `NO_PROXY` contains a host. Its entries are names, with or without a
+ * leading dot, which include their subdomains; addresses; ranges of addresses such
+ * as `10.0.0.0/8`; and `*` for every host.
  */
 export function isExempt(host: string, list: string): boolean {
   const name = host.toLowerCase();
@@ -150,14 +151,14 @@ export function isExempt(host: string, list: string): boolean {
   });
 }
 
-/** The bytes of an IPv4 or IPv6 address, `null` for a name. */
+/** Parses an IPv4 or IPv6 address into its bytes. Returns `null` for a host name. */
 function parseAddress(text: string): number[] | null {
   if (/^\d+\.\d+\.\d+\.\d+$/.test(text)) {
     const bytes = text.split(".").map(Number);
     return bytes.every((byte) => byte <= 255) ? bytes : null;
   }
   if (!text.includes(":")) return null;
-  // The URL parser writes every address in one way, without dots.
+  // The URL parser converts every IPv6 address to one notation, without dots.
   const canonical = URL.parse(`http://[${text}]/`)?.hostname.slice(1, -1);
   if (canonical === undefined) return null;
   const [head = "", tail] = canonical.split("::");
@@ -180,9 +181,9 @@ function sharesPrefix(a: number[], b: number[], bits: number): boolean {
 }
 
 /**
- * Asks the proxy at the other end of a connection for a way to the server.
+ * Opens a tunnel to the server through the proxy at the other end of a connection.
  *
- * @throws {HandshakeError} If it refuses, saying that it was the proxy.
+ * @throws {HandshakeError} If the proxy refuses. The message names the proxy.
  */
 export async function passThrough(
   target: Target,
@@ -215,21 +216,21 @@ export async function passThrough(
   }
 }
 
-/** The errors that are a proxy's refusal. */
+/** The errors that were created for the refusal of a proxy. */
 const refusals = new WeakSet<Error>();
 
-/** Whether a proxy refused, so that the server was not even asked. */
+/** Whether an error is the refusal of a proxy, so that the server was not asked. */
 export function isProxyRefusal(error: Error): boolean {
   return refusals.has(error);
 }
 
-/** What is known of a refusal. */
+/** The details of a refusal, as options of a `HandshakeError`. */
 interface Answer {
   readonly response?: HandshakeResponse;
   readonly transient?: boolean;
 }
 
-/** What a proxy said no with. */
+/** Thrown if a proxy refuses. The message continues a sentence that begins with the proxy. */
 class Refusal extends Error {
   constructor(message: string, readonly answer: Answer = {}) {
     super(message);
@@ -289,7 +290,7 @@ async function connect(
   throw new Refusal(`answered ${httpError(status, statusText)}`, { response });
 }
 
-/** What a SOCKS5 proxy answers (RFC 1928 section 6). */
+/** The meanings of the replies of a SOCKS5 proxy (RFC 1928 section 6). */
 const SOCKS_REPLIES = [
   "",
   "general SOCKS server failure",
@@ -302,7 +303,7 @@ const SOCKS_REPLIES = [
   "address type not supported",
 ];
 
-/** The replies that another try may mend. */
+/** The replies after which another attempt may succeed. */
 const SOCKS_TRANSIENT = [1, 3, 4, 5, 6];
 
 const FOR_GOOD = { transient: false };
@@ -358,7 +359,7 @@ async function socks5(
   await readBytes(conn, length + 2);
 }
 
-/** A text with its length before it. */
+/** Encodes a text with its length before it, as SOCKS5 does. */
 function field(text: string): Uint8Array {
   const bytes = new TextEncoder().encode(text);
   if (bytes.length > 255) {
@@ -370,7 +371,7 @@ function field(text: string): Uint8Array {
   return new Uint8Array([bytes.length, ...bytes]);
 }
 
-/** Reads exactly so many bytes: what follows them belongs to the server. */
+/** Reads exactly `length` bytes, because the bytes after them are the server's. */
 async function readBytes(conn: Conn, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length;) {

@@ -1,25 +1,26 @@
-/** How many bytes the buffer holds: few until the feed fills them. */
+/** The initial size of the buffer in bytes. */
 const MIN_SIZE = 1024;
+/** The largest size of the buffer in bytes, reached by a fast feed. */
 const MAX_SIZE = 512 * 1024;
 
-/** After so many reads in a row that fill little of it, the buffer is as small as at first. */
+/** The number of reads in a row that fill at most an eighth of the buffer, after which it shrinks to its initial size. */
 const SMALL_READS = 8;
 
 /**
- * The buffer that a connection is read into. Bytes that cannot be used before
- * others follow them are kept where they are, and the next read goes behind
- * them.
+ * The buffer that a connection is read into. It grows while reads fill it, and
+ * shrinks when they do not. The bytes of an incomplete frame are kept, and the next
+ * read is stored after them.
  */
 export class ReadBuffer {
   #bytes = new Uint8Array(MIN_SIZE);
-  /** How large it is to be at the next read. */
+  /** The size of the buffer for the next read. */
   #size = MIN_SIZE;
-  /** Where the bytes that are kept begin and end. */
+  /** The indices between which the kept bytes are. */
   #start = 0;
   #end = 0;
   #smallReads = 0;
 
-  /** The room for the next read: at least half of the buffer, or what the kept bytes leave of it. */
+  /** Returns the space for the next read: at least half of the buffer, or all that the kept bytes leave. */
   room(): Uint8Array {
     const kept = this.#bytes.subarray(this.#start, this.#end);
     const grows = this.#size > this.#bytes.length;
@@ -34,7 +35,7 @@ export class ReadBuffer {
     return this.#bytes.subarray(this.#end);
   }
 
-  /** Takes note of how much was read into the room, and returns it behind what was kept. */
+  /** Records that `length` bytes were read into the space, and returns the kept bytes and these. */
   add(length: number): Uint8Array {
     const size = this.#bytes.length;
     this.#end += length;
@@ -44,7 +45,7 @@ export class ReadBuffer {
     return this.#bytes.subarray(this.#start, this.#end);
   }
 
-  /** Keeps so many bytes at the end, fewer than `MAX_SIZE`. */
+  /** Keeps the last `length` bytes for the next read. They must be fewer than `MAX_SIZE`. */
   keep(length: number): void {
     this.#start = this.#end - length;
   }

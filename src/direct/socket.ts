@@ -21,41 +21,39 @@ import { type Conn, writeAll } from "./http1.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 
-/** With more bytes than this queued, `send()` waits. */
+/** The number of queued bytes above which `send()` waits. */
 const SEND_HIGH_WATER = 1024 * 1024;
 
-/** A read of so many bytes or more comes from a fast feed. */
+/** The size in bytes from which a read counts as large: the feed is fast. */
 const LARGE_READ = 32 * 1024;
 
-/** The longest frame that waits in the read buffer until it is whole. */
+/** The longest frame that stays in the read buffer until all of it has arrived, in bytes. */
 const MAX_KEPT = 128 * 1024;
 
-/**
- * After so many reads, or milliseconds of decoding, the event loop gets a turn: a
- * read of what has come already does not give it one.
- */
-const READS_A_TURN = 512;
-const DECODING_A_TURN = 10;
+// The event loop is given a turn after so many reads, or so many milliseconds of
+// decoding, since a read that need not wait does not give it one.
+const READS_PER_TURN = 512;
+const DECODING_PER_TURN = 10;
 
-/** How many bytes of queued frames are put together into one write. */
+/** The largest size of small frames that are joined into one write, in bytes. */
 const MAX_WRITE = 64 * 1024;
 
 /**
- * How long the peer may take to end TCP after the closing handshake, in
- * milliseconds: the server should be the first (RFC 6455 section 7.1.1).
+ * How long to wait for the server to end TCP after the closing handshake, in
+ * milliseconds. The server should do so first (RFC 6455 section 7.1.1).
  */
 const LINGER = 250;
 
 const EMPTY = new Uint8Array();
 
-/** What the handshake agreed on. */
+/** The results of the handshake. */
 export interface DirectSocketInit {
   readonly protocol: string;
   readonly extensions: string;
   readonly deflate: { inflater: Inflater; deflater: Deflater } | undefined;
 }
 
-/** A WebSocket over a connection of our own (RFC 6455). */
+/** wstap's own WebSocket (RFC 6455), over a connection whose handshake is complete. */
 export class DirectSocket implements Socket {
   readonly protocol: string;
   readonly extensions: string;
@@ -67,25 +65,27 @@ export class DirectSocket implements Socket {
   readonly #pings: Pings;
   readonly #release: () => void;
   #events: SocketEvents | undefined;
-  /** What came behind the response head. */
+  /** The bytes that arrived together with the response head. */
   #rest: Uint8Array;
-  /** Whether a close frame has been sent: nothing may follow it. */
+  /** Whether a close frame has been sent. No frame may be sent after it. */
   #closeSent = false;
-  /** Whether `onEnd` has been called, or must not be any more. */
+  /** Whether `onEnd` has been called, or `cut()`, after which it must not be called. */
   #ended = false;
-  /** Pending while reading is paused. */
+  /** Resolved by `resume()`. `null` while reading is not paused. */
   #paused: PromiseWithResolvers<void> | null = null;
 
-  /** Frames that wait to be written, and their size in bytes. */
+  /** The frames that have not been written. */
   #queue = new Queue<Uint8Array>();
+  /** The number of bytes that have not been written. */
   #queued = 0;
+  /** The running `#drain()`, if any. */
   #writing: Promise<void> | null = null;
-  /** The calls of `send()` that wait for the queue to get shorter. */
+  /** Resolves the calls of `send()` that wait for the queue to get shorter. */
   #waiting: (() => void)[] = [];
-  /** The pong to the newest ping, while older frames fill the queue. */
+  /** The payload of the newest ping that is not answered yet because too much is queued. */
   #heldPong: Uint8Array<ArrayBuffer> | null = null;
 
-  /** @param rest What the server sent behind its response head. */
+  /** @param rest The bytes that arrived after the response head. */
   constructor(conn: Conn, rest: Uint8Array, init: DirectSocketInit) {
     this.#conn = conn;
     this.#rest = rest;
@@ -144,7 +144,7 @@ export class DirectSocket implements Socket {
     this.#decoder.paused = false;
   }
 
-  /** Reads until the end of the connection, and releases everything. */
+  /** Reads until the end of the connection, then releases all resources. */
   async #run(): Promise<void> {
     try {
       await this.#read();
@@ -168,20 +168,20 @@ export class DirectSocket implements Socket {
     let decoding = 0;
     this.#rest = EMPTY;
     while (!this.#ended) {
-      // Where much comes at once the rest of a frame is not far, and waiting for
-      // it saves a copy. Otherwise what is wrong with a frame is found sooner
-      // when every part of it is decoded.
+      // After a large read, the rest of an incomplete frame will arrive soon, and
+      // waiting for it saves a copy. Otherwise every part is decoded at once, so
+      // that an error in it is found as early as possible.
       const start = performance.now();
       const left = this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0);
       decoding += performance.now() - start;
       const isPaused = this.#paused !== null;
       if (isLarge && !this.#ended) await this.#events!.onLargeRead();
-      if (++reads >= READS_A_TURN || decoding >= DECODING_A_TURN) {
+      if (++reads >= READS_PER_TURN || decoding >= DECODING_PER_TURN) {
         await new Promise<void>(nextTurnOfTheEventLoop);
         reads = decoding = 0;
       }
       if (isPaused) {
-        // What was not taken is, before anything is read.
+        // Decode the bytes that were not taken before reading more.
         await this.#paused?.promise;
         bytes = bytes.subarray(bytes.length - left);
         continue;
@@ -197,19 +197,19 @@ export class DirectSocket implements Socket {
     }
   }
 
-  /** The peer sent a close frame: nothing that follows it counts (RFC 6455 section 5.5.1). */
+  /** Handles the close frame of the peer. All data after it is ignored (RFC 6455 section 5.5.1). */
   #onClose(code: number, reason: string): void {
     this.#sendClose(code, "");
     this.#end({ code, reason, clean: true, problem: "" });
   }
 
-  /** The connection broke off, or the peer broke the protocol. */
+  /** Ends the socket because the connection was lost or the peer violated the protocol. */
   #fail(error: Error): void {
     if (this.#ended) return;
     if (error instanceof ProtocolError) {
       this.#sendClose(error.code, error.message);
     } else {
-      this.#heldPong = null; // nobody takes anything any more
+      this.#heldPong = null; // nothing can be sent any more
     }
     this.#end({ code: 1006, reason: "", clean: false, problem: error.message });
   }
@@ -229,8 +229,9 @@ export class DirectSocket implements Socket {
   }
 
   /**
-   * Waits a moment for the peer to end TCP, so that what was sent last reaches
-   * it: a connection that is closed with unread bytes in it is reset.
+   * Waits for the peer to end TCP, for at most `LINGER` milliseconds, and reads what
+   * it still sends. Closing a connection that has unread bytes resets it, and the
+   * peer might then not receive what was sent last.
    */
   async #linger(): Promise<void> {
     const cancel = after(LINGER, () => closeQuietly(this.#conn));
@@ -241,13 +242,13 @@ export class DirectSocket implements Socket {
         await new Promise<void>(nextTurnOfTheEventLoop);
       }
     } catch {
-      // It is closed, or was reset.
+      // The connection has been closed or reset.
     } finally {
       cancel();
     }
   }
 
-  /** Sends a close frame, the last frame of all. */
+  /** Sends a close frame, after which nothing is sent. Does nothing if one has been sent. */
   #sendClose(code: number, reason: string): void {
     if (this.#closeSent) return;
     this.#write(encodeClose(code === 1005 ? undefined : code, reason));
@@ -258,7 +259,7 @@ export class DirectSocket implements Socket {
     if (this.#queued <= SEND_HIGH_WATER) {
       return this.#write(encodeFrame(OPCODE.pong, payload));
     }
-    // A pong to the newest ping alone will do (RFC 6455 section 5.5.3).
+    // It is enough to answer the newest ping (RFC 6455 section 5.5.3).
     this.#heldPong = payload;
   }
 
@@ -276,7 +277,7 @@ export class DirectSocket implements Socket {
     );
   }
 
-  /** Queues a frame, and sees to it that the queue is being written. */
+  /** Queues a frame, and starts to write the queue if that is not being done. */
   #write(frame: Uint8Array): void {
     if (this.#closeSent) return;
     this.#queue.push(frame);
@@ -299,7 +300,8 @@ export class DirectSocket implements Socket {
         for (const resolve of this.#waiting.splice(0)) resolve();
       }
     } catch {
-      // The reading side finds out why, and what the peer sent before counts.
+      // The cause is reported when reading fails, after all that the peer sent
+      // before has been read.
       this.#queue = new Queue();
       this.#queued = 0;
       this.#stopWriting();
@@ -308,7 +310,7 @@ export class DirectSocket implements Socket {
     }
   }
 
-  /** Takes the first frames of the queue, small ones together. */
+  /** Takes the first frame from the queue, joined with the next ones if they are small. */
   #takeQueued(): Uint8Array {
     const queue = this.#queue;
     const frames = [queue.shift()];
@@ -330,11 +332,11 @@ export class DirectSocket implements Socket {
   }
 }
 
-/** Closes what may be closed already. */
+/** Closes a resource, ignoring the error that it is closed already. */
 export function closeQuietly(resource: { close(): void }): void {
   try {
     resource.close();
   } catch {
-    // It is.
+    // It is closed already.
   }
 }

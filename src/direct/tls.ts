@@ -1,6 +1,7 @@
 /**
- * TLS where `Deno.startTls()` cannot start it: over a connection that has TLS
- * itself, and with a client certificate. It is Node's, and so loaded only there.
+ * TLS in the two cases that `Deno.startTls()` does not support: over a connection
+ * that uses TLS itself, and with a client certificate. It uses `node:tls`, which is
+ * loaded only in these cases.
  *
  * @module
  */
@@ -9,21 +10,23 @@ import { Duplex } from "node:stream";
 import { connect, type TLSSocket } from "node:tls";
 import { type Conn, writeAll } from "./http1.ts";
 
-/** Options of {@linkcode startTls}; the texts are PEM. */
+/** Options of {@linkcode startTls}. */
 export interface TlsOptions {
-  /** Whom the certificate must name. */
+  /** The host name or address that the server's certificate must be for. */
   readonly hostname: string;
-  /** Trusted instead of the usual authorities. */
+  /** The root certificates to trust instead of the default ones, as PEM texts. */
   readonly caCerts?: readonly string[];
+  /** The client certificate, as PEM text. */
   readonly cert?: string;
+  /** The private key of `cert`, as PEM text. */
   readonly key?: string;
 }
 
 /**
- * Makes the handshake of TLS over a connection, which then is closed with what
- * this gives.
+ * Makes the TLS handshake over a connection, and returns the encrypted connection.
+ * Closing it also closes the connection below.
  *
- * @throws {Error} If it fails, or the certificate is not trusted.
+ * @throws {Error} If the handshake fails, or the certificate is not trusted.
  */
 export async function startTls(
   conn: Conn,
@@ -33,11 +36,12 @@ export async function startTls(
   const socket = connect({
     socket: below,
     host: hostname,
-    // An address may not stand there (RFC 6066 section 3).
+    // It must not be an address (RFC 6066 section 3).
     servername: /^[\d.]+$|:/.test(hostname) ? "" : hostname,
     ALPNProtocols: ["http/1.1"],
-    rejectUnauthorized: true, // whatever the environment says
-    // Node trusts no others besides, and would want --allow-sys to list them.
+    rejectUnauthorized: true, // even if NODE_TLS_REJECT_UNAUTHORIZED is 0
+    // They replace the default ones. Listing those, to add to them, would need
+    // the permission --allow-sys.
     ...(caCerts && { ca: [...caCerts] }),
     ...(cert !== undefined && { cert, key }),
   });
@@ -76,6 +80,7 @@ export async function startTls(
   };
 }
 
+/** Resolves when the TLS handshake is complete. */
 function secured(socket: TLSSocket, below: Duplex): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.on("error", reject);
@@ -84,7 +89,7 @@ function secured(socket: TLSSocket, below: Duplex): Promise<void> {
   });
 }
 
-/** A connection as a stream of Node. */
+/** Wraps a connection in a stream of Node. */
 function duplexOf(conn: Conn): Duplex {
   const duplex = new Duplex({
     read() {
@@ -107,6 +112,6 @@ function duplexOf(conn: Conn): Duplex {
       callback(error);
     },
   });
-  // The stream above it fails with it, and tells.
+  // The TLS socket fails with it, and reports the error.
   return duplex.on("error", () => {});
 }
