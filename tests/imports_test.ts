@@ -1,0 +1,43 @@
+import { assert, assertEquals } from "@std/assert";
+import { moduleFlags, output, path } from "./fixtures/command.ts";
+
+interface Info {
+  modules: {
+    specifier: string;
+    dependencies?: Record<"code" | "type", { specifier: string } | undefined>[];
+  }[];
+}
+
+/** The imports of every file of the project that `cli.ts` leads to, types too. */
+async function imports(): Promise<Map<string, string[]>> {
+  const { code, stdout, stderr } = await output(Deno.execPath(), [
+    ...["info", "--json", ...moduleFlags(), path("cli.ts")],
+  ]);
+  assertEquals(code, 0, stderr);
+  const { modules } = JSON.parse(stdout) as Info;
+  return new Map(
+    modules.filter(({ specifier }) => specifier.includes("/src/")).map((
+      { specifier, dependencies = [] },
+    ) => [
+      specifier,
+      dependencies.flatMap(({ code, type }) => [code, type])
+        .flatMap((it) => it === undefined ? [] : [it.specifier]),
+    ]),
+  );
+}
+
+Deno.test("imports of src, types too, never lead back to where they came from", async () => {
+  const graph = await imports();
+  assert(graph.size > 30);
+  const done = new Set<string>();
+  const visit = (file: string, trail: string[]) => {
+    assert(
+      !trail.includes(file),
+      [...trail, file].map((it) => it.replace(/^.*\/src\//, "")).join(" -> "),
+    );
+    if (done.has(file)) return;
+    for (const next of graph.get(file) ?? []) visit(next, [...trail, file]);
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file, []);
+});
