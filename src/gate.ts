@@ -38,7 +38,7 @@ export class Gate {
   }
 
   /** Resets the count, because a call waits for a message, which gives the event loop a turn. */
-  waits(): void {
+  reset(): void {
     this.#settledInARow = 0;
   }
 

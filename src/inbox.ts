@@ -26,7 +26,7 @@ export interface InboxOptions {
   /** Called, with `"pause"`, when the source may push messages again. */
   onResume?: () => void;
   /** Decides when a call may proceed. By default each inbox has its own gate. */
-  gate?: Pick<Gate, "pass" | "hold" | "waits">;
+  gate?: Pick<Gate, "pass" | "hold" | "reset">;
 }
 
 /** A queued error, which one call gets when its turn comes. */
@@ -130,7 +130,7 @@ export class Inbox<T extends string | Uint8Array> {
   /** The waiting calls, a doubly linked list. */
   #first: Waiter<T> | null = null;
   #last: Waiter<T> | null = null;
-  readonly #gate: Pick<Gate, "pass" | "hold" | "waits">;
+  readonly #gate: Pick<Gate, "pass" | "hold" | "reset">;
 
   #ended = false;
   #outcome: Outcome = null;
@@ -227,7 +227,7 @@ export class Inbox<T extends string | Uint8Array> {
         this.#first === null && this.#items.length === 0 && !this.#ended &&
         this.#gate.pass()
       ) {
-        this.#gate.waits();
+        this.#gate.reset();
         waiter.queued = true;
         this.#first = this.#last = waiter;
       } else this.#admit(waiter);
@@ -393,7 +393,7 @@ export class Inbox<T extends string | Uint8Array> {
     if (this.#first === waiter && this.#settle(waiter)) return;
     if (waiter.max === 0 && waiter.expired) return this.#expire(waiter);
     if (this.#first !== waiter) return;
-    this.#gate.waits();
+    this.#gate.reset();
     // The call needs messages, so a source that waits or is paused must go on.
     this.#endConsumerWait?.();
     this.#resume();

@@ -332,7 +332,7 @@ async function* reconnect(
       const cancel = after(policy.resetAfter, () => attempt = 0);
       connection.closed.then(cancel);
       try {
-        await greet(policy, tried.entry);
+        await callOnConnect(policy, tried.entry);
         yield tried.entry;
       } finally {
         await connection.close();
@@ -529,7 +529,7 @@ function closedError(info: CloseInfo): ConnectionClosedError {
 }
 
 /** Calls `onConnect`, ignoring the error that the connection ended meanwhile. */
-async function greet(
+async function callOnConnect(
   policy: Policy,
   [connection, response]: Entry,
 ): Promise<void> {

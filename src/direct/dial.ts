@@ -3,7 +3,7 @@ import { networkError } from "../handshake/judge.ts";
 import type { Target } from "../handshake/target.ts";
 import type { HttpOptions } from "../handshake/request.ts";
 import type { Conn } from "./http1.ts";
-import { hostOf, passThrough, routeFor } from "./proxy.ts";
+import { hostOf, openTunnel, routeFor } from "./proxy.ts";
 
 /**
  * Connects to the server, with TLS for `wss:`, and through a proxy if the options
@@ -65,7 +65,7 @@ export async function dial(
       conn = secured;
       await secured.handshake();
     }
-    if (route !== null) await passThrough(target, conn, route, server, signal);
+    if (route !== null) await openTunnel(target, conn, route, server, signal);
     if (needsNode) {
       const { startTls } = await import("./tls.ts");
       conn = await startTls(conn, { ...http, hostname: server.hostname });

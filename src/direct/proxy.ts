@@ -185,7 +185,7 @@ function sharesPrefix(a: number[], b: number[], bits: number): boolean {
  *
  * @throws {HandshakeError} If the proxy refuses. The message names the proxy.
  */
-export async function passThrough(
+export async function openTunnel(
   target: Target,
   conn: Conn,
   route: Route,
@@ -194,7 +194,10 @@ export async function passThrough(
 ): Promise<void> {
   if (route.kind === "tcp") return;
   const proxy = `the proxy ${address(route)}`;
-  const refuse = (problem: string, { response, transient }: Answer = {}) => {
+  const refuse = (
+    problem: string,
+    { response, transient }: RefusalDetails = {},
+  ) => {
     signal.throwIfAborted();
     const error = handshakeError(target, `${proxy} ${problem}`, {
       ...(response && { response }),
@@ -207,7 +210,7 @@ export async function passThrough(
     if (route.kind === "socks5") await socks5(conn, route, server);
     else await connect(target, conn, route, server, signal);
   } catch (error) {
-    if (error instanceof Refusal) throw refuse(error.message, error.answer);
+    if (error instanceof Refusal) throw refuse(error.message, error.details);
     if (error instanceof MalformedResponse) {
       throw refuse(`did not answer in HTTP: ${error.message}`);
     }
@@ -225,14 +228,14 @@ export function isProxyRefusal(error: Error): boolean {
 }
 
 /** The details of a refusal, as options of a `HandshakeError`. */
-interface Answer {
+interface RefusalDetails {
   readonly response?: HandshakeResponse;
   readonly transient?: boolean;
 }
 
 /** Thrown if a proxy refuses. The message continues a sentence that begins with the proxy. */
 class Refusal extends Error {
-  constructor(message: string, readonly answer: Answer = {}) {
+  constructor(message: string, readonly details: RefusalDetails = {}) {
     super(message);
   }
 }
@@ -306,7 +309,7 @@ const SOCKS_REPLIES = [
 /** The replies after which another attempt may succeed. */
 const SOCKS_TRANSIENT = [1, 3, 4, 5, 6];
 
-const FOR_GOOD = { transient: false };
+const PERMANENT = { transient: false };
 
 async function socks5(
   conn: Conn,
@@ -324,14 +327,14 @@ async function socks5(
     );
     const [, status] = await readBytes(conn, 2);
     if (status !== 0) {
-      throw new Refusal("refused the username and password", FOR_GOOD);
+      throw new Refusal("refused the username and password", PERMANENT);
     }
   } else if (method !== 0) {
     throw new Refusal(
       auth === null
         ? "wants a username and password"
         : "takes none of the ways to authenticate",
-      FOR_GOOD,
+      PERMANENT,
     );
   }
   const bytes = parseAddress(hostname);
@@ -365,7 +368,7 @@ function field(text: string): Uint8Array {
   if (bytes.length > 255) {
     throw new Refusal(
       "cannot be given a name or password of over 255 bytes",
-      FOR_GOOD,
+      PERMANENT,
     );
   }
   return new Uint8Array([bytes.length, ...bytes]);

@@ -227,7 +227,7 @@ class TestGate {
     this.#held.push(goOn);
   }
 
-  waits(): void {}
+  reset(): void {}
 
   open(): void {
     this.shut = false;
