@@ -1,6 +1,6 @@
 /**
- * Sends one request, then takes what it streams in batches: whatever came
- * within half a second, but no more than 100 messages at a time.
+ * Sends one request, then receives the answers in batches: the messages of half a
+ * second, and at most 100 of them.
  *
  *     deno run --allow-net examples/batches.ts wss://example.com/trace
  *

@@ -1,7 +1,7 @@
 /**
- * Follows the events of KumoMTA's shaping daemon, as its own shaping helper does:
- * in batches of three seconds, at the older endpoint where a daemon does not have
- * the newer one, and with a pause before connecting again.
+ * Receives the events of KumoMTA's shaping daemon as its shaping helper does: in
+ * batches of three seconds, from the older endpoint if the daemon does not have the
+ * newer one, and with a pause before connecting again.
  *
  *     deno run --allow-net examples/kumomta_events.ts ws://127.0.0.1:8008
  *

@@ -1,5 +1,5 @@
 /**
- * Prints the response that answered the handshake, then every message.
+ * Prints the response of the handshake, then each message.
  *
  *     deno run --allow-net examples/receive.ts wss://example.com/
  *

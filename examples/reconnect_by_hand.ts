@@ -1,7 +1,7 @@
 /**
- * Connects again in a loop of its own, for when the rules of `connections()` are
- * not the ones that you want: here every loss and every failure is followed by
- * the same pause, and a close by the server is the end.
+ * Connects again without `connections()`, for rules that it does not have: after a
+ * lost connection and after a failed attempt there is always the same pause, and the
+ * program ends when the server closes the connection.
  *
  *     deno run --allow-net examples/reconnect_by_hand.ts wss://example.com/
  *

@@ -1,6 +1,6 @@
 /**
- * A feed that goes on where it stopped: every new connection says which event
- * was the last, so that none is missed and none comes twice.
+ * Resumes a feed after the connection is lost: each new connection tells the server
+ * the last event that was received, so that no event is missed or received twice.
  *
  *     deno run --allow-net examples/resume.ts wss://example.com/events
  *

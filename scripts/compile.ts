@@ -2,15 +2,16 @@
  * Builds one executable, `dist/wstap` or `dist/wstap.exe`:
  * `deno task compile [--target T]`.
  *
- * It holds the version and the commit, the permissions that the command line
- * needs, and, where JSR can be reached, nothing from npm but what compresses.
+ * The executable contains the version, the commit, and the permissions that the
+ * command line needs. If JSR can be reached, its only package from npm is the one that
+ * compresses.
  *
  * @module
  */
 
 import denoJson from "../deno.json" with { type: "json" };
 
-/** The platforms that Deno compiles for, on any of them. */
+/** The platforms that Deno can compile for. */
 export const TARGETS = [
   "x86_64-unknown-linux-gnu",
   "aarch64-unknown-linux-gnu",
@@ -20,7 +21,7 @@ export const TARGETS = [
   "aarch64-pc-windows-msvc",
 ] as const;
 
-/** The environment variables that the command line and Deno's network read. */
+/** The environment variables that the command line and Deno's network stack read. */
 export const VARIABLES = [
   ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
     .flatMap((name) => [name, name.toLowerCase()]),
@@ -30,8 +31,8 @@ export const VARIABLES = [
 ];
 
 /**
- * What the executable may do: reach the host of any URL, read and write the
- * files that options name, and read these variables. It never asks for more.
+ * The permissions of the executable: to connect to any host, to read and write the
+ * files that options name, and to read these variables. It never asks for others.
  */
 export const PERMISSIONS = [
   "--no-prompt",
@@ -43,7 +44,7 @@ export const PERMISSIONS = [
 
 const root = new URL("../", import.meta.url);
 
-/** Runs Deno in the root of the project. */
+/** Runs Deno in the root folder of the project. */
 async function deno(args: string[]) {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
@@ -54,13 +55,13 @@ async function deno(args: string[]) {
   return { success, stdout: text(stdout), stderr: text(stderr) };
 }
 
-/** The version, and the commit where it can be known. */
+/** Returns the version, and the commit if it is known. */
 export async function versionText(): Promise<string> {
   const commit = await describeCommit();
   return commit === "" ? denoJson.version : `${denoJson.version} (${commit})`;
 }
 
-/** The commit, with `-dirty` if the files differ from it; `""` outside a clone. */
+/** Returns the commit, with `-dirty` if the files differ from it; `""` outside a clone. */
 async function describeCommit(): Promise<string> {
   try {
     const { stdout } = await new Deno.Command("git", {
@@ -74,10 +75,10 @@ async function describeCommit(): Promise<string> {
   }
 }
 
-/** What may come from npm: what compresses, and types, of which no code comes along. */
+/** The packages from npm that the executable may contain: the one that compresses, and packages of types, which have no code. */
 const NPM = /^npm:(?:pako@|@types\/|undici-types@)/;
 
-/** The packages that come along, such as `jsr:@std/cli@1.0.32`. */
+/** Lists the packages that a program imports, such as `jsr:@std/cli@1.0.32`. */
 async function packagesOf(entry: string, flags: string[]): Promise<string[]> {
   const { success, stdout, stderr } = await deno([
     "info",
@@ -97,7 +98,7 @@ async function packagesOf(entry: string, flags: string[]): Promise<string[]> {
   return [...names].sort();
 }
 
-/** The size of the file in megabytes, as a person reads it. */
+/** Formats the size of a file in megabytes. */
 async function sizeOf(path: URL): Promise<string> {
   return `${((await Deno.stat(path)).size / 1e6).toFixed(1)} MB`;
 }
@@ -106,7 +107,7 @@ async function sizeOf(path: URL): Promise<string> {
  * Builds the executable.
  *
  * @param target One of {@linkcode TARGETS}.
- * @returns What went wrong, in one line; `null` if nothing did.
+ * @returns An error message of one line, or `null` if it succeeded.
  */
 export async function compile(target: string): Promise<string | null> {
   const { stdout } = await deno(["run", "-A", "without_jsr/flags.ts"]);
@@ -142,7 +143,7 @@ Deno.exit(await main(Deno.args, ${JSON.stringify(version)}));
       "--output",
       `dist/${name}`,
       ...PERMISSIONS,
-      // 0.4 MB smaller, and quicker to start; the oldest Deno has no such flag.
+      // This saves 0.4 MB and starts faster. The oldest Deno does not have the flag.
       ...(help.includes("--bundle ") ? ["--bundle"] : []),
       ...flags,
       "dist/entry.ts",

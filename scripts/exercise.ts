@@ -1,29 +1,29 @@
 /**
- * Exercises the command line as people use it, against a server of its own:
+ * Tries the command line as users use it, with its own server:
  *
  * ```sh
  * deno run -A scripts/exercise.ts dist/wstap
  * deno run -A scripts/exercise.ts deno run -A cli.ts
  * ```
  *
- * Prints a line for each thing that it tries, and ends with 1 if one failed.
+ * Prints a line for each thing that it tries. The exit code is 1 if one failed.
  *
  * @module
  */
 
 import denoJson from "../deno.json" with { type: "json" };
 
-/** How long one run may take, in milliseconds. */
+/** The longest time of one run, in milliseconds. */
 const PATIENCE = 30_000;
 
-/** What a run of the command gave. */
+/** The result of a run of the command. */
 interface Result {
   code: number;
   stdout: string;
   stderr: string;
 }
 
-/** A server with `/events` (a message every 10 ms), `/echo`, and 404 for the rest. */
+/** Starts a server with `/events` (a message every 10 ms), `/echo`, and 404 for all other paths. */
 function serve() {
   return Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
@@ -51,11 +51,11 @@ function serve() {
 }
 
 /**
- * Exercises a command.
+ * Tries a command.
  *
- * @param command The program, and arguments that come before every other.
- * @param report Takes a line for each thing that was tried.
- * @returns How many things failed.
+ * @param command The program, and its first arguments.
+ * @param report Called with a line for each thing that was tried.
+ * @returns The number of things that failed.
  */
 export async function exercise(
   command: readonly string[],
@@ -193,7 +193,7 @@ export async function exercise(
   return failures;
 }
 
-/** Says how a result differs from what was expected, `null` if it does not. */
+/** Describes how a result differs from the expected one; `null` if it does not. */
 function expect(
   { code, stdout, stderr }: Result,
   wanted: number,

@@ -1,7 +1,7 @@
 /**
- * Prints what CHANGELOG.md says of the version that a tag names:
- * `deno run -A scripts/notes.ts v0.1.0`. It refuses a tag that is not the
- * version in deno.json, and a version that has no date yet.
+ * Prints the section of CHANGELOG.md about the version of a tag:
+ * `deno run -A scripts/notes.ts v0.1.0`. It fails if the tag is not the version in
+ * deno.json, or if the section has no date yet.
  *
  * @module
  */
@@ -9,11 +9,11 @@
 import denoJson from "../deno.json" with { type: "json" };
 
 /**
- * The notes of a release.
+ * Returns the notes of a release.
  *
  * @param changelog The text of CHANGELOG.md.
  * @param version The version, such as `0.1.0`.
- * @throws If there is no section for it, or one without a date.
+ * @throws {Error} If there is no section for it, or if the section has no date.
  */
 export function notesOf(changelog: string, version: string): string {
   for (const section of changelog.split(/^## /m).slice(1)) {

@@ -1,11 +1,10 @@
 /**
- * Makes what a release holds, in `dist/release/`: an archive of the executable,
- * `README.md` and `LICENSE` for each target, the install scripts, and
- * `SHA256SUMS`.
+ * Creates the files of a release in `dist/release/`: for each target an archive with
+ * the executable, `README.md` and `LICENSE`; the install scripts; and `SHA256SUMS`.
  *
  * ```sh
- * deno run -A scripts/package.ts              # every target
- * deno run -A scripts/package.ts TARGET...    # these
+ * deno run -A scripts/package.ts              # all targets
+ * deno run -A scripts/package.ts TARGET...    # some targets
  * ```
  *
  * @module
@@ -25,12 +24,12 @@ async function run(program: string, args: string[], cwd: URL): Promise<void> {
 }
 
 /**
- * Packs an executable with `README.md` and `LICENSE`, in a folder named for the
- * archive: a zip for Windows, else a tar.gz.
+ * Packs an executable, `README.md` and `LICENSE` into an archive, in a folder of the
+ * same name. The archive is a zip file for Windows, otherwise a tar.gz file.
  *
- * @param executable The file, whose name stays.
- * @param target The platform that it is for.
- * @param folder Where the archive goes.
+ * @param executable The file of the executable.
+ * @param target The platform of the executable.
+ * @param folder The folder for the archive.
  */
 export async function archive(
   executable: URL,
@@ -55,7 +54,7 @@ export async function archive(
   await Deno.remove(work, { recursive: true });
 }
 
-/** Writes `SHA256SUMS` for every file in a folder, in the format of `sha256sum`. */
+/** Writes `SHA256SUMS` with the checksums of all files in a folder, in the format of `sha256sum`. */
 export async function writeSums(folder: URL): Promise<void> {
   const lines: string[] = [];
   for await (const { name } of Deno.readDir(folder)) {

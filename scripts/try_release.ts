@@ -1,6 +1,6 @@
 /**
- * Installs wstap from `dist/release/` with the script for this system, over
- * HTTP as from a release, and exercises what was installed:
+ * Serves `dist/release/` over HTTP, installs wstap from there with the script for this
+ * system, and tries the installed executable:
  * `deno run -A scripts/try_release.ts`.
  *
  * @module
@@ -9,11 +9,11 @@
 import { exercise } from "./exercise.ts";
 
 /**
- * Serves a release, and runs the script that installs it.
+ * Serves a release, and installs it with the script.
  *
  * @param release The folder with the archives and the scripts.
  * @param dir The folder to install into.
- * @returns The exit code of the script, and all that it printed.
+ * @returns The exit code and the output of the script.
  */
 export async function install(
   release: URL,
@@ -52,9 +52,9 @@ export async function install(
 }
 
 /**
- * Installs a release into a folder that is removed again, and exercises it.
+ * Installs a release into a temporary folder, and tries it.
  *
- * @returns How many things failed.
+ * @returns The number of things that failed.
  */
 export async function tryRelease(
   release: URL,
