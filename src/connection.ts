@@ -70,7 +70,7 @@ export interface RecvOptions {
  *
  * const [connection] = await connectWebSocket("wss://example.com/");
  * const batch = await connection.recvBatch("3s", { max: 500 });
- * console.log(batch.length); // 500 at the most
+ * console.log(batch.length); // at most 500
  * ```
  */
 export interface BatchOptions {

@@ -51,8 +51,8 @@ export interface ReconnectOptions<
    */
   maxDelay?: DurationLike;
   /**
-   * The factor by which each delay is longer than the one before: a finite
-   * number from 1.
+   * The factor by which the delay grows each time (with jitter `"full"`, its upper
+   * bound): a finite number from 1.
    *
    * @default {2}
    */
@@ -90,7 +90,8 @@ export interface ReconnectOptions<
   /**
    * Decides whether to connect again after an error. Return `true` to connect
    * again, `false` to end the loop, or `undefined` for the default decision,
-   * which {@linkcode connections} describes.
+   * which {@linkcode connections} describes. With `false` the loop throws the
+   * error, unless the server closed the connection with a close frame.
    *
    * The error is a `HandshakeError`, the `TimeoutError` of a handshake, a
    * `ConnectionClosedError`, or a `BufferOverflowError` that the loop body has
@@ -176,10 +177,10 @@ type Entry = [
  * - after an HTTP status of 408, 425, 429 or 5xx;
  * - after the loop body closed the connection, or finished while it was open.
  *
- * Before connecting again there is a delay, which grows each time and is at least
- * as long as `Retry-After` says, up to `maxRetryAfter`. In all other cases the loop
- * ends: without an error after one of those close codes, otherwise with the error.
- * `retryIf` changes these rules.
+ * Before connecting again there is a delay. It is random, in a range that grows each
+ * time, and at least as long as `Retry-After` says, up to `maxRetryAfter`. In all
+ * other cases the loop ends: without an error after one of those close codes,
+ * otherwise with the error. `retryIf` changes these rules.
  *
  * Several URLs are tried in order. A URL that answers 404 or 501 is not tried
  * again, unless it is the only one left. If a URL does not answer, the next one
