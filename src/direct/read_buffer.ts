@@ -22,16 +22,20 @@ export class ReadBuffer {
 
   /** Returns the space for the next read: at least half of the buffer, or all that the kept bytes leave. */
   room(): Uint8Array {
-    const kept = this.#bytes.subarray(this.#start, this.#end);
-    const grows = this.#size > this.#bytes.length;
-    if (grows || this.#size < this.#bytes.length && kept.length === 0) {
-      this.#bytes = new Uint8Array(this.#size);
-    } else if (kept.length > 0 && this.#end <= this.#bytes.length / 2) {
-      return this.#bytes.subarray(this.#end);
+    const size = this.#bytes.length;
+    if (this.#start === this.#end) {
+      if (this.#size !== size) this.#bytes = new Uint8Array(this.#size);
+      this.#start = this.#end = 0;
+      return this.#bytes;
     }
-    this.#bytes.set(kept);
-    this.#start = 0;
-    this.#end = kept.length;
+    const grows = this.#size > size;
+    if (grows || this.#end > size / 2) {
+      const kept = this.#bytes.subarray(this.#start, this.#end);
+      if (grows) this.#bytes = new Uint8Array(this.#size);
+      this.#bytes.set(kept);
+      this.#start = 0;
+      this.#end = kept.length;
+    }
     return this.#bytes.subarray(this.#end);
   }
 
