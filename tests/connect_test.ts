@@ -126,6 +126,7 @@ each.test("connectWebSocket() gives the response and the messages", async (captu
     received.push(JSON.parse(data as string));
   }
   assertEquals(received, [{ seq: 0 }, { seq: 1 }, { seq: 2 }]);
+  await connection.closed;
 });
 
 test("connectWebSocket() makes a pre-flight by default", async () => {
