@@ -4,6 +4,7 @@ import type { Target } from "../handshake/target.ts";
 import type { HttpOptions } from "../handshake/request.ts";
 import type { Conn } from "./http1.ts";
 import { hostOf, openTunnel, routeFor } from "./proxy.ts";
+import { startTls } from "./tls.ts";
 
 /**
  * Connects to the server, with TLS for `wss:`, and through a proxy if the options
@@ -67,7 +68,6 @@ export async function dial(
     }
     if (route !== null) await openTunnel(target, conn, route, server, signal);
     if (needsNode) {
-      const { startTls } = await import("./tls.ts");
       conn = await startTls(conn, { ...http, hostname: server.hostname });
     } else if (secure) {
       const secured = await Deno.startTls(tcp, tls);

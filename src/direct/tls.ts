@@ -6,8 +6,8 @@
  * @module
  */
 
-import { Duplex } from "node:stream";
-import { connect, type TLSSocket } from "node:tls";
+import type { Duplex, DuplexOptions } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { type Conn, writeAll } from "./http1.ts";
 
 /** Options of {@linkcode startTls}. */
@@ -32,7 +32,12 @@ export async function startTls(
   conn: Conn,
   { hostname, caCerts, cert, key }: TlsOptions,
 ): Promise<Conn> {
-  const below = duplexOf(conn);
+  // Loaded here, where they are needed: they take a while.
+  const { Duplex } = await import("node:stream");
+  const { connect } = await import("node:tls");
+  const below = new Duplex(duplexOptions(conn));
+  // The TLS socket fails with it, and reports the error.
+  below.on("error", () => {});
   const socket = connect({
     socket: below,
     host: hostname,
@@ -89,9 +94,9 @@ function secured(socket: TLSSocket, below: Duplex): Promise<void> {
   });
 }
 
-/** Wraps a connection in a stream of Node. */
-function duplexOf(conn: Conn): Duplex {
-  const duplex = new Duplex({
+/** Describes a stream of Node that reads from a connection, and writes to it. */
+function duplexOptions(conn: Conn): DuplexOptions {
+  return {
     read() {
       const buffer = new Uint8Array(64 * 1024);
       conn.read(buffer).then(
@@ -111,7 +116,5 @@ function duplexOf(conn: Conn): Duplex {
       }
       callback(error);
     },
-  });
-  // The TLS socket fails with it, and reports the error.
-  return duplex.on("error", () => {});
+  };
 }
