@@ -14,7 +14,12 @@ import {
   OPCODE,
   ProtocolError,
 } from "../direct/frames.ts";
-import { encodeHead, HeadReader, writeAll } from "../direct/http1.ts";
+import {
+  encodeHead,
+  HeadReader,
+  parseFields,
+  writeAll,
+} from "../direct/http1.ts";
 import { closeQuietly } from "../direct/socket.ts";
 import { after } from "../duration.ts";
 import { acceptFor } from "../handshake/request.ts";
@@ -391,17 +396,11 @@ function parseRequest(
 ): ServerRequest & { readonly key: string } | null {
   const [, target] = /^GET (\/\S*) HTTP\/1\.1$/.exec(requestLine) ?? [];
   if (target === undefined) return null;
-  const headers = new Headers();
-  for (const line of lines) {
-    const colon = line.indexOf(":");
-    try {
-      headers.append(
-        line.slice(0, Math.max(colon, 0)),
-        line.slice(colon + 1).trim(),
-      );
-    } catch {
-      return null;
-    }
+  let headers: Headers;
+  try {
+    headers = parseFields(lines);
+  } catch {
+    return null;
   }
   const list = (name: string) =>
     (headers.get(name) ?? "").split(",").map((word) => word.trim())

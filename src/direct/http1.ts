@@ -163,20 +163,33 @@ function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
       "it does not begin with an HTTP/1.1 status line",
     );
   }
+  let headers: Headers;
+  try {
+    if (lines.some((line) => CONTROL.test(line))) {
+      throw new TypeError("a control character");
+    }
+    headers = parseFields(lines);
+  } catch {
+    throw new MalformedResponse("it has a malformed header");
+  }
+  return { version: match[1]!, status: Number(match[2]), headers };
+}
+
+/**
+ * Parses the lines of a head after the first.
+ *
+ * @throws {TypeError} If a line is not a header field.
+ */
+export function parseFields(lines: readonly string[]): Headers {
   const headers = new Headers();
   for (const line of lines) {
     const colon = line.indexOf(":");
-    try {
-      if (CONTROL.test(line)) throw new TypeError("a control character");
-      headers.append(
-        line.slice(0, Math.max(colon, 0)),
-        line.slice(colon + 1).trim(),
-      );
-    } catch {
-      throw new MalformedResponse("it has a malformed header");
-    }
+    headers.append(
+      line.slice(0, Math.max(colon, 0)),
+      line.slice(colon + 1).trim(),
+    );
   }
-  return { version: match[1]!, status: Number(match[2]), headers };
+  return headers;
 }
 
 /** Yields the first `length` bytes. */
