@@ -124,56 +124,83 @@ async function sendCompressed(conn: Deno.Conn, order: Order): Promise<void> {
 
 const blocks: Record<number, Promise<Uint8Array>> = {};
 
-/** Reads a number of bytes, a response head or a frame from a connection. */
+/** Reads a request head, and then frames, from a connection. */
 class Reader {
-  #buffer = new Uint8Array(64 * 1024);
+  readonly #bytes = new Uint8Array(64 * 1024);
   #start = 0;
   #end = 0;
 
   constructor(readonly conn: Deno.Conn) {}
 
-  /** Reads until at least `count` bytes are in the buffer. */
-  async #fill(count: number): Promise<void> {
-    while (this.#end - this.#start < count) {
-      this.#buffer.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-      const read = await this.conn.read(this.#buffer.subarray(this.#end));
-      if (read === null) throw new Deno.errors.UnexpectedEof();
-      this.#end += read;
-    }
-  }
-
-  async take(count: number): Promise<Uint8Array> {
-    await this.#fill(count);
-    this.#start += count;
-    return this.#buffer.subarray(this.#start - count, this.#start);
+  /** Reads more bytes. */
+  async #fill(): Promise<void> {
+    if (this.#start === this.#end) this.#start = this.#end = 0;
+    this.#bytes.copyWithin(0, this.#start, this.#end);
+    this.#end -= this.#start;
+    this.#start = 0;
+    const read = await this.conn.read(this.#bytes.subarray(this.#end));
+    if (read === null) throw new Deno.errors.UnexpectedEof();
+    this.#end += read;
   }
 
   async head(): Promise<string> {
-    for (let count = 1;; count = this.#end - this.#start + 1) {
-      await this.#fill(count);
-      const seen = decoder.decode(
-        this.#buffer.subarray(this.#start, this.#end),
-      );
-      const length = seen.indexOf("\r\n\r\n") + 4;
-      if (length > 3) return decoder.decode(await this.take(length));
+    while (true) {
+      const text = decoder.decode(this.#bytes.subarray(0, this.#end));
+      const length = text.indexOf("\r\n\r\n") + 4;
+      if (length > 3) {
+        this.#start = length;
+        return text.slice(0, length);
+      }
+      await this.#fill();
     }
   }
 
-  /** Reads a frame of at most 64 KiB, and unmasks its payload in place. */
-  async frame(): Promise<{ opcode: number; payload: Uint8Array }> {
-    const [first, second] = await this.take(2) as unknown as [number, number];
-    let length = second & 127;
-    if (length === 126) {
-      const [high, low] = await this.take(2) as unknown as [number, number];
-      length = high << 8 | low;
-    }
-    const mask = (await this.take(4)).slice();
-    const payload = await this.take(length);
-    for (let i = 0; i < length; i++) payload[i]! ^= mask[i & 3]!;
-    return { opcode: first & 15, payload };
+  /** Reads a frame of less than 64 KiB. */
+  async frame(): Promise<Frame> {
+    let frame;
+    while ((frame = this.#takeFrame()) === null) await this.#fill();
+    return frame;
   }
+
+  /**
+   * Takes a frame, if all of it has arrived. Its mask is removed where it is, so
+   * that the garbage of an echo is nearly all the client's.
+   */
+  #takeFrame(): Frame | null {
+    const bytes = this.#bytes;
+    const start = this.#start;
+    const isShort = (bytes[start + 1]! & 127) < 126;
+    const payload = start + (isShort ? 6 : 8); // after the mask
+    if (this.#end < payload) return null;
+    const length = isShort
+      ? bytes[start + 1]! & 127
+      : bytes[start + 2]! << 8 | bytes[start + 3]!;
+    const end = payload + length;
+    if (this.#end < end) return null;
+    this.#start = end;
+
+    for (let i = 0; i < length; i++) {
+      bytes[payload + i]! ^= bytes[payload - 4 + (i & 3)]!;
+    }
+    const first = bytes[start]!;
+    const unmasked = payload - (isShort ? 2 : 4);
+    bytes.set(
+      isShort ? [first, length] : [first, 126, length >> 8, length & 255],
+      unmasked,
+    );
+    return {
+      opcode: first & 15,
+      payload: bytes.subarray(payload, end),
+      bytes: bytes.subarray(unmasked, end),
+    };
+  }
+}
+
+/** A frame without its mask: its parts, and all of it. */
+interface Frame {
+  opcode: number;
+  payload: Uint8Array;
+  bytes: Uint8Array;
 }
 
 async function serve(conn: Deno.TcpConn): Promise<void> {
@@ -207,12 +234,12 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
     await send(conn, { count: count!, size: size!, close: true });
   }
   for (let open = true; open;) {
-    const { opcode, payload } = await reader.frame();
+    const { opcode, payload, bytes } = await reader.frame();
     if (opcode === 1 && payload[0] === 123) { // 123 is "{"
       const order: Order = JSON.parse(decoder.decode(payload));
       await (deflates ? sendCompressed : send)(conn, order);
     } else {
-      await writeAll(conn, frame(opcode, payload));
+      await writeAll(conn, bytes);
       open = opcode !== 8;
     }
   }

@@ -324,6 +324,20 @@ Deno.test("encodeText() without a mask is what a server sends", () => {
   assertEquals(encodeText("é", { mask: false }).slice(), frame(1, "é"));
 });
 
+Deno.test("encodeText() makes frames that share no byte, whatever their text and length", () => {
+  const texts = Array.from({ length: 1100 }, (_, length) =>
+    // "é" at the end: only the last character shows that the text is not ASCII.
+    "x".repeat(length) + ["", "é"][length % 2]);
+  const frames = texts.map((text) => encodeText(text));
+  const plain = texts.map((text) => encodeText(text, { mask: false }));
+  const { decoder, found } = createDecoder("client");
+  for (const bytes of frames) decoder.push(bytes);
+  assertEquals(found, texts);
+  for (const [i, text] of texts.entries()) {
+    assertEquals(plain[i]!.slice(), frame(1, text));
+  }
+});
+
 Deno.test("encodeClose() has a code and a reason, or nothing, and at most 125 bytes", () => {
   assertEquals(
     encodeClose(undefined, "", { mask: false }).slice(),

@@ -236,7 +236,11 @@ export class FrameDecoder {
       end = start + length;
       ENDS[count++] = end;
     }
-    if (count < 2) return at;
+    if (count === 0) return at;
+    if (count === 1) {
+      this.#handler.onMessage(decodeText(bytes.subarray(STARTS[0], end)));
+      return end;
+    }
     // The headers are overwritten with ASCII, so that the whole run is ASCII if all
     // messages are.
     for (let i = 0, from = at; i < count; from = ENDS[i++]!) {
@@ -615,18 +619,27 @@ export interface FrameOptions {
 export function encodeFrame(
   opcode: number,
   payload: Uint8Array,
-  { mask = true, compressed = false, fin = true }: FrameOptions = {},
+  options: FrameOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  const { length } = payload;
+  const frame = createFrame(opcode, payload.length, options);
+  const start = frame.length - payload.length;
+  frame.set(payload, start);
+  if (options.mask !== false) applyMask(frame, start, frame, start - 4, 0);
+  return frame;
+}
+
+/** Creates a frame with its header, its mask, and room for its payload. */
+function createFrame(
+  opcode: number,
+  length: number,
+  { mask = true, compressed = false, fin = true }: FrameOptions,
+): Uint8Array<ArrayBuffer> {
   const extended = length < 126 ? 0 : length < 2 ** 16 ? 2 : 8;
   const start = 2 + extended + (mask ? 4 : 0);
   // The payload starts at a multiple of 4 bytes, so that 4 bytes can be masked at
   // once.
   const padding = -start & 3;
-  const frame = new Uint8Array(
-    new ArrayBuffer(padding + start + length),
-    padding,
-  );
+  const frame = allocate(padding + start + length, padding);
   frame[0] = (fin ? 0x80 : 0) | (compressed ? 0x40 : 0) | opcode;
   frame[1] = (mask ? 0x80 : 0) |
     (extended === 0 ? length : extended === 2 ? 126 : 127);
@@ -634,22 +647,65 @@ export function encodeFrame(
     frame[2] = length >> 8;
     frame[3] = length;
   } else if (extended === 8) {
-    new DataView(frame.buffer, padding).setBigUint64(2, BigInt(length));
+    new DataView(frame.buffer, frame.byteOffset)
+      .setBigUint64(2, BigInt(length));
   }
-  frame.set(payload, start);
-  if (mask) {
-    writeMask(frame, start - 4);
-    applyMask(frame, start, frame, start - 4, 0);
-  }
+  if (mask) writeMask(frame, start - 4);
   return frame;
 }
+
+/** The size of the buffer that small frames share, in bytes. */
+const SHARED = 8192;
+
+/** The largest frame in the shared buffer, in bytes. */
+const MAX_SHARED = 1024;
+
+let shared = new ArrayBuffer(SHARED);
+let sharedUsed = 0;
+
+/**
+ * Allocates `size` bytes at a multiple of 4, and skips the first `padding` ones.
+ * Small arrays are parts of one buffer, because creating a buffer takes longer than
+ * everything else about a small frame.
+ */
+function allocate(size: number, padding: number): Uint8Array<ArrayBuffer> {
+  if (size > MAX_SHARED) return new Uint8Array(new ArrayBuffer(size), padding);
+  if (sharedUsed + size > SHARED) {
+    shared = new ArrayBuffer(SHARED);
+    sharedUsed = 0;
+  }
+  const at = sharedUsed;
+  sharedUsed += size + 3 & ~3;
+  return new Uint8Array(shared, at + padding, size - padding);
+}
+
+/** The longest text of which it is worth to try whether it is ASCII, in characters. A longer one is encoded faster by `TextEncoder`. */
+const MAX_ASCII = 256;
 
 /** Encodes a text message. */
 export function encodeText(
   text: string,
-  options?: FrameOptions,
+  options: FrameOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  return encodeFrame(OPCODE.text, ENCODER.encode(text), options);
+  return text.length <= MAX_ASCII && encodeAscii(text, options) ||
+    encodeFrame(OPCODE.text, ENCODER.encode(text), options);
+}
+
+/** Encodes a text message of ASCII characters. Returns `null` if it has others. */
+function encodeAscii(
+  text: string,
+  options: FrameOptions,
+): Uint8Array<ArrayBuffer> | null {
+  const { length } = text;
+  const frame = createFrame(OPCODE.text, length, options);
+  const start = frame.length - length;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return null;
+    frame[start + i] = code;
+  }
+  if (options.mask !== false) applyMask(frame, start, frame, start - 4, 0);
+  return frame;
 }
 
 /** Encodes a close frame. Without a code its payload is empty. The reason is cut after 123 bytes. */

@@ -39,9 +39,8 @@ export async function writeAll(
   conn: Conn,
   bytes: Uint8Array,
 ): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) {
-    sent += await conn.write(bytes.subarray(sent));
-  }
+  let sent = await conn.write(bytes);
+  while (sent < bytes.length) sent += await conn.write(bytes.subarray(sent));
 }
 
 /** Reads response heads from a connection. Keeps the bytes that follow a head. */

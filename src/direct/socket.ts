@@ -17,7 +17,7 @@ import {
   OPCODE,
   ProtocolError,
 } from "./frames.ts";
-import { type Conn, writeAll } from "./http1.ts";
+import type { Conn } from "./http1.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 
@@ -34,6 +34,9 @@ const MAX_KEPT = 128 * 1024;
 // decoding, since a read that need not wait does not give it one.
 const READS_PER_TURN = 512;
 const DECODING_PER_TURN = 10;
+
+/** The size in bytes up to which decoding takes less time than looking at the clock, unless messages are compressed. */
+const MAX_QUICK = 1024;
 
 /** The largest size of small frames that are joined into one write, in bytes. */
 const MAX_WRITE = 64 * 1024;
@@ -171,9 +174,10 @@ export class DirectSocket implements Socket {
       // After a large read, the rest of an incomplete frame will arrive soon, and
       // waiting for it saves a copy. Otherwise every part is decoded at once, so
       // that an error in it is found as early as possible.
-      const start = performance.now();
+      const takesLong = bytes.length > MAX_QUICK || this.#deflate !== undefined;
+      const start = takesLong ? performance.now() : 0;
       const left = this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0);
-      decoding += performance.now() - start;
+      if (takesLong) decoding += performance.now() - start;
       const isPaused = this.#paused !== null;
       if (isLarge && !this.#ended) await this.#events!.onLargeRead();
       if (++reads >= READS_PER_TURN || decoding >= DECODING_PER_TURN) {
@@ -280,24 +284,30 @@ export class DirectSocket implements Socket {
   /** Queues a frame, and starts to write the queue if that is not being done. */
   #write(frame: Uint8Array): void {
     if (this.#closeSent) return;
-    this.#queue.push(frame);
     this.#queued += frame.length;
-    this.#writing ??= this.#drain();
+    if (this.#writing === null) this.#writing = this.#drain(frame);
+    else this.#queue.push(frame);
   }
 
-  async #drain(): Promise<void> {
+  /** Writes a frame, and then the queue until it is empty. */
+  async #drain(frame: Uint8Array): Promise<void> {
     try {
-      while (this.#queue.length > 0) {
-        const bytes = this.#takeQueued();
-        await writeAll(this.#conn, bytes);
-        this.#queued -= bytes.length;
-        if (this.#queued > SEND_HIGH_WATER) continue;
-        if (this.#heldPong !== null) {
-          const pong = this.#heldPong;
-          this.#heldPong = null;
-          this.#write(encodeFrame(OPCODE.pong, pong));
+      for (let bytes = frame;; bytes = this.#takeQueued()) {
+        // Not `writeAll()`, to save a promise and a turn.
+        let sent = await this.#conn.write(bytes);
+        while (sent < bytes.length) {
+          sent += await this.#conn.write(bytes.subarray(sent));
         }
-        for (const resolve of this.#waiting.splice(0)) resolve();
+        this.#queued -= bytes.length;
+        if (this.#queued <= SEND_HIGH_WATER) {
+          if (this.#heldPong !== null) {
+            const pong = this.#heldPong;
+            this.#heldPong = null;
+            this.#write(encodeFrame(OPCODE.pong, pong));
+          }
+          for (const resolve of this.#waiting.splice(0)) resolve();
+        }
+        if (this.#queue.length === 0) return;
       }
     } catch {
       // The cause is reported when reading fails, after all that the peer sent
