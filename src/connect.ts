@@ -124,19 +124,25 @@ export async function open(
   const { signal: caller, handshakeTimeout } = settings;
   caller?.throwIfAborted();
   const stop = new AbortController();
-  const abort = () => stop.abort(caller?.reason);
-  caller?.addEventListener("abort", abort);
-  const opening = follow(target, settings, {
+  const context: HandshakeContext = {
     http: settings.http,
     compression: settings.compression,
     follow: settings.redirect === "follow",
     signal: stop.signal,
+    onAbort: undefined,
     caller,
     onRequest: settings.onRequest,
-  });
+  };
+  const abort = (reason: unknown) => {
+    stop.abort(reason);
+    context.onAbort?.();
+  };
+  const onCallerAbort = () => abort(caller?.reason);
+  caller?.addEventListener("abort", onCallerAbort);
+  const opening = follow(target, settings, context);
   // The timer is set after the request has been started, so as not to delay it.
   const cancel = after(handshakeTimeout, () => {
-    stop.abort(
+    abort(
       new DOMException(
         `No connection within ${handshakeTimeout} ms`,
         "TimeoutError",
@@ -147,7 +153,7 @@ export async function open(
     return await opening;
   } finally {
     cancel();
-    caller?.removeEventListener("abort", abort);
+    caller?.removeEventListener("abort", onCallerAbort);
   }
 }
 

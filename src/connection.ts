@@ -214,9 +214,11 @@ export class WebSocketConnection<T = string>
   readonly #onEnd: ((end: ConnectionEnd) => void) | undefined;
   readonly #settleClosed: (info: CloseInfo) => void;
   #state: State = { phase: "open" };
-  #cancelCloseTimeout = () => {};
-  #cancelIdleTimeout = () => {};
-  #cancelPing = () => {};
+  /** Whether the resources of the socket are released. */
+  #isReleased = false;
+  #cancelCloseTimeout = nothing;
+  #cancelIdleTimeout = nothing;
+  #cancelPing = nothing;
   /** The time of `performance.now()` at which data last arrived; 0 before the first look. */
   #lastTraffic = 0;
   /** The time of `performance.now()` at which reading was last resumed; `Infinity` while it is paused. */
@@ -264,12 +266,14 @@ export class WebSocketConnection<T = string>
     if (pingInterval !== undefined) this.#keepPinging(pingInterval);
     socket.start({
       onMessage: (message) => this.#receive(message),
-      onTraffic: idleTimeout === undefined ? () => {} : () => {
+      onTraffic: idleTimeout === undefined ? nothing : () => {
         this.#lastTraffic = performance.now();
       },
       onEnd: (end) => this.#onSocketEnd(end),
+      onRelease: () => this.#onRelease(),
       onLargeRead: () => this.#inbox.waitForConsumer(),
     });
+    if (signal?.aborted) this.#abort();
   }
 
   /**
@@ -672,16 +676,21 @@ export class WebSocketConnection<T = string>
 
   /** Ends the inbox cleanly, after a close frame. Does nothing if it has ended. */
   #endClosed(info: CloseInfo): void {
-    if (this.#inbox.ended) return; // saves creating an error
-    this.#inbox.end(null, new ConnectionClosedError("websocket closed", info));
+    this.#inbox.end(
+      null,
+      () => new ConnectionClosedError("websocket closed", info),
+    );
   }
 
   /** Ends the inbox with an error. Does nothing if it has ended. */
   #endInbox(error: unknown): void {
-    const forBatches = error instanceof ConnectionClosedError
-      ? new ConnectionClosedError("websocket closed", error)
-      : error;
-    this.#inbox.end({ error }, forBatches);
+    this.#inbox.end(
+      { error },
+      () =>
+        error instanceof ConnectionClosedError
+          ? new ConnectionClosedError("websocket closed", error)
+          : error,
+    );
   }
 
   /** Sends a close frame. The inbox has ended before, so messages that still arrive are discarded. */
@@ -718,7 +727,13 @@ export class WebSocketConnection<T = string>
     this.#cancelCloseTimeout();
     this.#settings.signal?.removeEventListener("abort", this.#abort);
     this.#onEnd?.({ error: this.#inbox.outcome?.error ?? null, ours });
-    this.#socket.released.then(() => this.#settleClosed(info));
+    if (this.#isReleased) this.#settleClosed(info);
+  }
+
+  #onRelease(): void {
+    this.#isReleased = true;
+    const state = this.#state;
+    if (state.phase === "closed") this.#settleClosed(state.info);
   }
 
   #overflow(): void {
@@ -774,6 +789,8 @@ export class WebSocketConnection<T = string>
     this.#drop(new ConnectionClosedError(message, info), info);
   }
 }
+
+function nothing(): void {}
 
 /** Converts data to what `Socket.send()` takes, without copying it. */
 function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {

@@ -134,7 +134,7 @@ export class Inbox<T extends string | Uint8Array> {
 
   #ended = false;
   #outcome: Outcome = null;
-  #batchError: unknown;
+  #createBatchError: () => unknown = () => null;
 
   #paused = false;
   readonly #limit: Limit;
@@ -192,13 +192,13 @@ export class Inbox<T extends string | Uint8Array> {
   /**
    * Ends the stream. Queued messages can still be taken. After them `take()`
    * resolves with `null` if the outcome is `null` and rejects with its error
-   * otherwise, and `takeBatch()` rejects with `batchError`.
+   * otherwise, and `takeBatch()` rejects with an error that `createBatchError` returns.
    */
-  end(outcome: Outcome, batchError: unknown): void {
+  end(outcome: Outcome, createBatchError: () => unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#outcome = outcome;
-    this.#batchError = batchError;
+    this.#createBatchError = createBatchError;
     this.#endConsumerWait?.();
     this.#serve();
   }
@@ -452,7 +452,7 @@ export class Inbox<T extends string | Uint8Array> {
     this.#unlink(waiter);
     if (count > 0) waiter.resolve(this.#shiftMany(Math.min(count, waiter.max)));
     else if (available > 0) waiter.reject((this.#shift() as Failure).error);
-    else if (this.#ended) waiter.reject(this.#batchError);
+    else if (this.#ended) waiter.reject(this.#createBatchError());
     else waiter.resolve([]);
     return true;
   }

@@ -25,7 +25,7 @@ export interface HandshakeResponseInit {
   /** The standard reason phrase of the status, or `""` if there is none. */
   statusText: string;
   /** The header fields. */
-  headers: Headers;
+  headers: HeadersInit;
   /** Where the response comes from. */
   source: "preflight" | "direct" | "socket";
   /** The body, or the beginning of it. Empty by default. */
@@ -62,7 +62,7 @@ export class HandshakeResponse {
    */
   readonly source: "preflight" | "direct" | "socket";
   /** The header fields, copied into an immutable object when they are first asked for. */
-  readonly #given: Headers;
+  readonly #given: HeadersInit;
   #headers: Headers | undefined;
   readonly #body: Uint8Array;
 
@@ -174,7 +174,7 @@ export class HandshakeResponse {
 }
 
 /** Copies headers into an object that throws on changes, as the headers of a `fetch` response do. */
-function immutable(headers: Headers): Headers {
+function immutable(headers: HeadersInit): Headers {
   const copy = new Headers(headers);
   for (const method of ["append", "delete", "set"] as const) {
     Object.defineProperty(copy, method, { value: refuseChange });

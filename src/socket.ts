@@ -18,8 +18,10 @@ export interface SocketEvents {
   onMessage(message: string | Uint8Array<ArrayBuffer>): void;
   /** Called after each read with capture `"direct"`, and for each message otherwise. */
   onTraffic(): void;
-  /** Called once, after the last message. The socket may be `released` later. */
+  /** Called once, after the last message. `onRelease` may be called later. */
   onEnd(end: SocketEnd): void;
+  /** Called once, when the resources of the socket are released, as far as the socket can release them. */
+  onRelease(): void;
   /**
    * Called after a large read, by sockets that can pause.
    *
@@ -47,8 +49,6 @@ export interface Socket {
   readonly extensions: string;
   /** Whether `pause()` stops reading. If not, every message is delivered as it arrives. */
   readonly canPause: boolean;
-  /** Resolves when the resources of the socket are released, as far as the socket can release them. Never rejects. */
-  readonly released: Promise<void>;
   /** Starts to call `events`, first for what has happened since the socket opened. */
   start(events: SocketEvents): void;
   /**

@@ -131,9 +131,6 @@ export function base64(bytes: Uint8Array): string {
   return btoa(decodeLatin1(bytes));
 }
 
-// The next two use loops, because `String.fromCharCode(...bytes)` goes through an
-// iterator, which takes eight times as long.
-
 /** Encodes text in Latin-1, one byte for each character, as header fields are encoded. */
 export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
@@ -141,9 +138,19 @@ export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** The number of bytes that are decoded in one call, which is small enough for the stack. */
+const PIECE = 4096;
+
 /** Decodes Latin-1, one character for each byte. */
 export function decodeLatin1(bytes: Uint8Array): string {
   let text = "";
-  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    // A spread of the bytes would go through an iterator, and take six times as long.
+    text += Reflect.apply(
+      String.fromCharCode,
+      null,
+      bytes.subarray(at, at + PIECE),
+    );
+  }
   return text;
 }

@@ -231,6 +231,7 @@ function judged(
     compression: false,
     follow,
     signal: new AbortController().signal,
+    onAbort: undefined,
     caller: undefined,
     onRequest: undefined,
   };

@@ -46,7 +46,7 @@ function createBounded(limit: { messages?: number; bytes?: number }) {
     limit,
     onOverflow: () => {
       overflows++;
-      inbox.end({ error }, error);
+      inbox.end({ error }, () => error);
     },
   });
   return { inbox, error, overflows: () => overflows };
@@ -134,7 +134,7 @@ test("Inbox.take() with a timeout of 0 takes what is there, and overtakes no cal
   await assertTimeout(inbox.take({ timeout: 0 }));
   inbox.push("b");
   assertEquals(await earlier, "b");
-  inbox.end(null, BATCH_LOST);
+  inbox.end(null, () => BATCH_LOST);
   assertEquals(await inbox.take({ timeout: 0 }), null);
 });
 
@@ -165,7 +165,7 @@ Deno.test("Inbox leaves no timer and no listener behind a call that was served",
     inbox.take({ timeout: 60_000, signal }),
   ];
   pushAll(inbox, "a", "b");
-  inbox.end(null, BATCH_LOST);
+  inbox.end(null, () => BATCH_LOST);
   assertEquals(await Promise.all(calls), ["a", ["b"], null]);
   assertEquals(counting.listeners, 0);
 });
@@ -272,9 +272,9 @@ for (const outcome of [null, { error: LOST }]) {
     const inbox = createInbox();
     assertEquals(inbox.outcome, null);
     inbox.push("a");
-    inbox.end(outcome, BATCH_LOST);
+    inbox.end(outcome, () => BATCH_LOST);
     inbox.push("too late");
-    inbox.end({ error: new Error("second") }, LOST); // only the first counts
+    inbox.end({ error: new Error("second") }, () => LOST); // only the first counts
     assertEquals([inbox.ended, inbox.outcome], [true, outcome]);
     assertEquals(await inbox.take(), "a");
     for (let i = 0; i < 3; i++) {
@@ -296,7 +296,7 @@ test("Inbox ends every call that waits, in order, a batch with what it has colle
     inbox.take({ timeout: 60_000 }),
   ].map((call) => call.catch((error) => error));
   inbox.push("a");
-  inbox.end({ error: LOST }, BATCH_LOST);
+  inbox.end({ error: LOST }, () => BATCH_LOST);
   assertEquals(await Promise.all(calls), [["a"], LOST, BATCH_LOST, LOST]);
 });
 
@@ -409,7 +409,7 @@ test(`Inbox under "pause" goes on when a batch takes everything, and when it end
   assertEquals(await inbox.takeBatch(0, Infinity), ["a", "b"]);
   assertEquals(told, ["pause", "resume"]);
   pushAll(inbox, "c", "d");
-  inbox.end(null, BATCH_LOST);
+  inbox.end(null, () => BATCH_LOST);
   assertEquals(told, ["pause", "resume", "pause", "resume"]);
 });
 
@@ -439,7 +439,7 @@ Deno.test("Inbox does not starve the event loop in a loop of calls that need no 
     });
   }
   const ended = createInbox();
-  ended.end(null, BATCH_LOST);
+  ended.end(null, () => BATCH_LOST);
   await untilTimer(() => ended.take());
   const empty = createInbox();
   const waiting = empty.take();
@@ -501,7 +501,7 @@ test("Inbox keeps its limit while it holds a call back, whatever happens at it",
   let overflows = 0;
   const onOverflow = () => {
     overflows++;
-    inbox.end({ error: LOST }, BATCH_LOST);
+    inbox.end({ error: LOST }, () => BATCH_LOST);
   };
   const { inbox, fill, open } = createHeld({ overflow: "error", onOverflow });
   await fill();
@@ -606,6 +606,6 @@ test("waitForConsumer() ends after 5 ms, when a batch collects, and at the end",
   assertEquals(await batch, ["a", "b", "c"]);
 
   const ending = await begin();
-  inbox.end(null, LOST);
+  inbox.end(null, () => LOST);
   assertEquals(await isSettled(time, ending.wait), true);
 });

@@ -15,12 +15,12 @@ import {
   ProtocolError,
 } from "../direct/frames.ts";
 import {
+  closeQuietly,
   encodeHead,
   HeadReader,
   parseFields,
   writeAll,
 } from "../direct/http1.ts";
-import { closeQuietly } from "../direct/socket.ts";
 import { after } from "../duration.ts";
 import { acceptFor } from "../handshake/request.ts";
 import { EXIT, fileError } from "./errors.ts";

@@ -1,14 +1,15 @@
 import { HandshakeError } from "../errors.ts";
 import { networkError } from "../handshake/judge.ts";
 import type { Target } from "../handshake/target.ts";
-import type { HttpOptions } from "../handshake/request.ts";
-import type { Conn } from "./http1.ts";
+import type { HandshakeContext } from "../handshake/request.ts";
+import { closeQuietly, type Conn } from "./http1.ts";
 import { hostOf, openTunnel, routeFor } from "./proxy.ts";
 import { startTls } from "./tls.ts";
 
 /**
  * Connects to the server, with TLS for `wss:`, and through a proxy if the options
- * or the environment variables name one.
+ * or the environment variables name one. From then on, `context.onAbort` closes the
+ * connection.
  *
  * @throws {TypeError} If the proxy is invalid or not supported.
  * @throws {HandshakeError} If the server or the proxy cannot be reached, or the
@@ -16,10 +17,10 @@ import { startTls } from "./tls.ts";
  */
 export async function dial(
   target: Target,
-  http: HttpOptions,
-  signal: AbortSignal,
+  context: HandshakeContext,
 ): Promise<Conn> {
   const { url } = target;
+  const { http, signal } = context;
   const secure = url.protocol === "wss:";
   const route = routeFor(url, http.proxy);
   const server = {
@@ -45,8 +46,7 @@ export async function dial(
     ...(caCerts && { caCerts }),
   };
   let conn: Conn | undefined;
-  const abort = () => conn && close(conn);
-  signal.addEventListener("abort", abort);
+  context.onAbort = () => conn && closeQuietly(conn);
   try {
     if (hasCertificate && route === null) {
       const secured = await abortable(
@@ -76,7 +76,7 @@ export async function dial(
     }
     return conn;
   } catch (error) {
-    if (conn) close(conn);
+    if (conn) closeQuietly(conn);
     signal.throwIfAborted();
     if (error instanceof Deno.errors.NotCapable) throw error;
     if (error instanceof HandshakeError) throw error;
@@ -87,8 +87,6 @@ export async function dial(
         ? problem
         : `the proxy ${route.hostname} could not be used: ${problem}`,
     );
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }
 
@@ -157,16 +155,10 @@ function abortable<T extends Deno.Conn>(
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
     signal.addEventListener("abort", abort);
-    dialled.then((conn) => signal.aborted ? close(conn) : resolve(conn), reject)
+    dialled.then(
+      (conn) => signal.aborted ? closeQuietly(conn) : resolve(conn),
+      reject,
+    )
       .finally(() => signal.removeEventListener("abort", abort));
   });
-}
-
-/** Closes a resource, ignoring the error that it is closed already. */
-function close(resource: { close(): void }): void {
-  try {
-    resource.close();
-  } catch {
-    // It is closed already.
-  }
 }

@@ -22,6 +22,7 @@ import {
 } from "./deflate.ts";
 import { dial } from "./dial.ts";
 import {
+  closeQuietly,
   type Conn,
   encodeHead,
   HeadReader,
@@ -29,7 +30,7 @@ import {
   type ResponseHead,
   writeAll,
 } from "./http1.ts";
-import { closeQuietly, DirectSocket } from "./socket.ts";
+import { DirectSocket } from "./socket.ts";
 
 /** Opens wstap's own WebSocket: connects, makes the handshake, and returns a socket over the same connection. */
 export async function openDirect(
@@ -37,7 +38,7 @@ export async function openDirect(
   context: HandshakeContext,
 ): Promise<Opened | Redirect> {
   const { signal } = context;
-  const dialling = dial(target, context.http, signal);
+  const dialling = dial(target, context);
   // The request is prepared while the connection is being opened.
   const key = createKey();
   const headers = {
@@ -45,8 +46,6 @@ export async function openDirect(
     ...(context.compression && { "sec-websocket-extensions": OFFER }),
   };
   const conn = await dialling;
-  const abort = () => closeQuietly(conn);
-  signal.addEventListener("abort", abort);
   let opened = false;
   try {
     context.onRequest?.(describeRequest("direct", target, headers));
@@ -79,7 +78,6 @@ export async function openDirect(
     });
     return { socket, response };
   } finally {
-    signal.removeEventListener("abort", abort);
     if (!opened) closeQuietly(conn);
   }
 }

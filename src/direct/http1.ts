@@ -10,6 +10,8 @@ import { decodeLatin1, encodeLatin1 } from "../text.ts";
 /** The largest size of a response head in bytes, including 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;
 
+const EMPTY = new Uint8Array();
+
 /** The part of {@linkcode Deno.Conn} that is used. */
 export type Conn = Pick<Deno.Conn, "read" | "write" | "close">;
 
@@ -43,10 +45,19 @@ export async function writeAll(
   while (sent < bytes.length) sent += await conn.write(bytes.subarray(sent));
 }
 
+/** Closes a connection, ignoring the error that it is closed already. */
+export function closeQuietly(conn: Pick<Conn, "close">): void {
+  try {
+    conn.close();
+  } catch {
+    // It is closed already.
+  }
+}
+
 /** Reads response heads from a connection. Keeps the bytes that follow a head. */
 export class HeadReader {
   readonly #conn: Conn;
-  #buffer = new Uint8Array(2048);
+  #buffer = new Uint8Array(1024);
   /** The number of bytes in the buffer. */
   #length = 0;
   /** The size of all heads so far, in bytes. */
@@ -57,8 +68,9 @@ export class HeadReader {
   }
 
   /** Takes the bytes that have been read after the last head. */
-  takeRest(): Uint8Array {
-    const rest = this.#buffer.slice(0, this.#length);
+  takeRest(): Uint8Array<ArrayBuffer> {
+    const rest = this.#buffer.subarray(0, this.#length);
+    this.#buffer = EMPTY;
     this.#length = 0;
     return rest;
   }

@@ -12,13 +12,19 @@ const SMALL_READS = 8;
  * read is stored after them.
  */
 export class ReadBuffer {
-  #bytes = new Uint8Array(MIN_SIZE);
+  #bytes: Uint8Array;
   /** The size of the buffer for the next read. */
-  #size = MIN_SIZE;
+  #size: number;
   /** The indices between which the kept bytes are. */
   #start = 0;
   #end = 0;
   #smallReads = 0;
+
+  /** @param buffer A buffer that is not used any more, if there is one. */
+  constructor(buffer = new ArrayBuffer(MIN_SIZE)) {
+    this.#bytes = new Uint8Array(buffer);
+    this.#size = buffer.byteLength;
+  }
 
   /** Returns the space for the next read: at least half of the buffer, or all that the kept bytes leave. */
   room(): Uint8Array {

@@ -17,7 +17,7 @@ import {
   OPCODE,
   ProtocolError,
 } from "./frames.ts";
-import type { Conn } from "./http1.ts";
+import { closeQuietly, type Conn } from "./http1.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 
@@ -61,15 +61,13 @@ export class DirectSocket implements Socket {
   readonly protocol: string;
   readonly extensions: string;
   readonly canPause = true;
-  readonly released: Promise<void>;
   readonly #conn: Conn;
   readonly #deflate: DirectSocketInit["deflate"];
   readonly #decoder: FrameDecoder;
   readonly #pings: Pings;
-  readonly #release: () => void;
   #events: SocketEvents | undefined;
   /** The bytes that arrived together with the response head. */
-  #rest: Uint8Array;
+  #rest: Uint8Array<ArrayBuffer>;
   /** Whether a close frame has been sent. No frame may be sent after it. */
   #closeSent = false;
   /** Whether `onEnd` has been called, or `cut()`, after which it must not be called. */
@@ -88,16 +86,17 @@ export class DirectSocket implements Socket {
   /** The payload of the newest ping that is not answered yet because too much is queued. */
   #heldPong: Uint8Array<ArrayBuffer> | null = null;
 
-  /** @param rest The bytes that arrived after the response head. */
-  constructor(conn: Conn, rest: Uint8Array, init: DirectSocketInit) {
+  /** @param rest The bytes that arrived after the response head. The buffer that they are in is used for reading. */
+  constructor(
+    conn: Conn,
+    rest: Uint8Array<ArrayBuffer>,
+    init: DirectSocketInit,
+  ) {
     this.#conn = conn;
     this.#rest = rest;
     this.protocol = init.protocol;
     this.extensions = init.extensions;
     this.#deflate = init.deflate;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.released = promise;
-    this.#release = resolve;
     this.#pings = new Pings((payload) =>
       this.#write(encodeFrame(OPCODE.ping, payload))
     );
@@ -160,12 +159,12 @@ export class DirectSocket implements Socket {
     await this.#writing;
     this.#deflate?.inflater.close();
     this.#deflate?.deflater.close();
-    this.#release();
+    this.#events!.onRelease();
   }
 
   async #read(): Promise<void> {
-    const buffer = new ReadBuffer();
-    let bytes = this.#rest;
+    let bytes: Uint8Array = this.#rest;
+    const buffer = new ReadBuffer(this.#rest.buffer); // `bytes` are decoded before the first read
     let isLarge = false;
     let reads = 0;
     let decoding = 0;
@@ -339,14 +338,5 @@ export class DirectSocket implements Socket {
       at += frame.length;
     }
     return bytes;
-  }
-}
-
-/** Closes a resource, ignoring the error that it is closed already. */
-export function closeQuietly(resource: { close(): void }): void {
-  try {
-    resource.close();
-  } catch {
-    // It is closed already.
   }
 }

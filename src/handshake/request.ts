@@ -69,6 +69,8 @@ export interface HandshakeContext {
   readonly follow: boolean;
   /** Aborts when `handshakeTimeout` is over or the caller's signal aborts. */
   readonly signal: AbortSignal;
+  /** Called when `signal` aborts. A listener would take longer to add and to remove. */
+  onAbort: (() => void) | undefined;
   /** The signal that the caller passed. */
   readonly caller: AbortSignal | undefined;
   /** Called before each request is sent. */

@@ -20,10 +20,10 @@ export async function openPlain(
   const socket = await openSocket(target, context, client);
   if (typeof socket === "string") return await explain(target, context, socket);
   const { protocol, extensions } = socket;
-  const headers = new Headers({
+  const headers = {
     ...(protocol !== "" && { "sec-websocket-protocol": protocol }),
     ...(extensions !== "" && { "sec-websocket-extensions": extensions }),
-  });
+  };
   const response = new HandshakeResponse({
     url: target.url.href,
     status: 101,

@@ -108,6 +108,8 @@ async function preflight(
 ): Promise<HandshakeResponse | Redirect> {
   const key = createKey();
   const release = new AbortController();
+  context.signal.throwIfAborted();
+  context.onAbort = () => release.abort(DONE);
   try {
     const headers = preflightHeaders(target, key);
     context.onRequest?.(describeRequest("preflight", target, headers));
@@ -115,7 +117,7 @@ async function preflight(
       headers,
       redirect: "manual",
       client,
-      signal: AbortSignal.any([context.signal, release.signal]),
+      signal: release.signal,
     });
     const accept = acceptFor(key); // computed while the server answers
     const answer = await answering.catch((error) => {

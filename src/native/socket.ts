@@ -18,55 +18,83 @@ const SEND_HIGH_WATER = 1024 * 1024;
 /** The interval at which `bufferedAmount` is checked, in milliseconds. No event reports its changes. */
 const SEND_POLL = 1;
 
-/** An open `WebSocket` of Deno. */
+/**
+ * Deno's `WebSocket`. Most of its handlers are set only once, because setting one
+ * takes a hundredth of the time of connecting.
+ */
 export class NativeSocket implements Socket {
-  readonly protocol: string;
-  readonly extensions: string;
   readonly canPause = false;
   readonly ping = undefined;
-  readonly released: Promise<void>;
   readonly #socket: WebSocket;
-  readonly #release: () => void;
-  /** The events before `start()`, which Deno's WebSocket dispatches as soon as it is open. */
-  #early: Event[] = [];
+  /** Called when the socket has opened or failed to. */
+  #settle: ((failure: string | null) => void) | null;
+  #events: SocketEvents | undefined;
+  /** The messages before `start()`, which Deno's WebSocket dispatches as soon as it is open. */
+  #early: MessageEvent[] = [];
+  /** The `close` event, if it came before `start()`. */
+  #earlyClose: CloseEvent | undefined;
   /** The message of the first `error` event. */
   #problem = "";
+  #isReleased = false;
 
-  /** Must be called in the `open` event of the socket, so that no later event is missed. */
-  constructor(socket: WebSocket) {
+  /**
+   * @param socket A socket that has just been created.
+   * @param settle Called once: with `null` when the socket is open, or with the
+   * reason why it did not open.
+   */
+  constructor(socket: WebSocket, settle: (failure: string | null) => void) {
     this.#socket = socket;
-    this.protocol = socket.protocol;
-    this.extensions = socket.extensions;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.released = promise;
-    this.#release = resolve;
-    socket.onmessage = socket.onerror = socket.onclose = (event: Event) => {
-      this.#early.push(event);
+    this.#settle = settle;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      this.#settle = null;
+      settle(null);
     };
-  }
-
-  start(events: SocketEvents): void {
-    const socket = this.#socket;
-    socket.onmessage = ({ data }) => {
-      events.onTraffic();
-      events.onMessage(typeof data === "string" ? data : new Uint8Array(data));
-    };
+    socket.onmessage = (event) => this.#early.push(event);
     socket.onerror = (event) => {
       if (event instanceof ErrorEvent) this.#problem ||= event.message;
     };
-    socket.onclose = ({ code, reason, wasClean }) => {
-      events.onEnd(
-        wasClean
-          ? { code, reason, clean: true, problem: "" }
-          : { code: 1006, reason: "", clean: false, problem: this.#problem },
-      );
-      this.#release();
+    socket.onclose = (event) => {
+      if (this.#settle !== null) {
+        settle(networkReason(this.#problem) || "the connection was closed");
+      } else if (this.#events === undefined) this.#earlyClose = event;
+      else this.#end(event);
     };
-    for (const event of this.#early) {
-      const handler = socket[`on${event.type}` as "onmessage"];
-      handler!.call(socket, event as MessageEvent);
-    }
+  }
+
+  get protocol(): string {
+    return this.#socket.protocol;
+  }
+
+  get extensions(): string {
+    return this.#socket.extensions;
+  }
+
+  start(events: SocketEvents): void {
+    this.#events = events;
+    const onMessage = ({ data }: MessageEvent) => {
+      events.onTraffic();
+      events.onMessage(typeof data === "string" ? data : new Uint8Array(data));
+    };
+    this.#socket.onmessage = onMessage;
+    for (const event of this.#early) onMessage(event);
     this.#early = [];
+    if (this.#earlyClose !== undefined) this.#end(this.#earlyClose);
+  }
+
+  #end({ code, reason, wasClean }: CloseEvent): void {
+    this.#events!.onEnd(
+      wasClean
+        ? { code, reason, clean: true, problem: "" }
+        : { code: 1006, reason: "", clean: false, problem: this.#problem },
+    );
+    this.#release();
+  }
+
+  #release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#events!.onRelease();
   }
 
   send(data: string | Uint8Array<ArrayBuffer>): Promise<void> | null {
@@ -124,34 +152,25 @@ export function openSocket(
     context.onRequest?.(
       describeRequest("socket", target, socketHeaders(target)),
     );
+    const { protocols, headers } = target;
     const socket = new WebSocket(target.url, {
-      protocols: [...target.protocols],
-      headers: target.headers,
+      // Each that is left out saves a tenth of the time of connecting.
+      ...(protocols.length > 0 && { protocols: [...protocols] }),
+      ...(Object.keys(headers).length > 0 && { headers }),
       ...(client && needsClient(target, context) && { client }),
     });
-    socket.binaryType = "arraybuffer";
-    let reason = "the connection was closed";
-    const abort = () => socket.close(); // cancels the handshake
-    signal.addEventListener("abort", abort);
-    const settle = () => {
-      signal.removeEventListener("abort", abort);
-      socket.onopen = socket.onerror = socket.onclose = null;
-    };
-    socket.onopen = () => {
-      settle();
-      const { protocol, extensions } = socket;
-      const problem = negotiationProblem(target, protocol, extensions);
-      if (problem === null) return resolve(new NativeSocket(socket));
+    context.onAbort = () => socket.close(); // cancels the handshake
+    const opening = new NativeSocket(socket, (failure) => {
+      if (signal.aborted) return reject(signal.reason);
+      if (failure !== null) return resolve(failure);
+      const problem = negotiationProblem(
+        target,
+        socket.protocol,
+        socket.extensions,
+      );
+      if (problem === null) return resolve(opening);
       socket.close();
       reject(invalidUpgrade(target, problem));
-    };
-    socket.onerror = (event) => {
-      if (event instanceof ErrorEvent) reason = networkReason(event.message);
-    };
-    socket.onclose = () => {
-      settle();
-      if (signal.aborted) reject(signal.reason);
-      else resolve(reason);
-    };
+    });
   });
 }

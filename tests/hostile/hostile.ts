@@ -94,9 +94,7 @@ function olderThan(version: string): boolean {
 }
 
 async function check(it: HostileCase, capture: Capture): Promise<void> {
-  const expected = typeof it.expected === "string"
-    ? it.expected
-    : it.expected[capture];
+  const expected = expectedWith(it, capture);
   const handled: Promise<void>[] = [];
   let connection: WebSocketConnection<string | Uint8Array> | undefined;
   {
@@ -127,6 +125,14 @@ async function check(it: HostileCase, capture: Capture): Promise<void> {
     }
   }
   if (connection) await within(connection.closed, 5000, "connection.closed");
+}
+
+/** The outcome that a case expects with a capture. */
+export function expectedWith(
+  { expected }: HostileCase,
+  capture: Capture,
+): string {
+  return typeof expected === "string" ? expected : expected[capture];
 }
 
 /** Whether an outcome is as expected, where `*` stands for anything. */

@@ -262,7 +262,7 @@ class Real {
 
   finish(end: string): void {
     const outcome = end === "clean" ? null : { error: `end: ${end}` };
-    this.inbox.end(outcome, `batch end: ${end}`);
+    this.inbox.end(outcome, () => `batch end: ${end}`);
   }
 
   call(id: number, max: number, duration: number | undefined): void {

@@ -1,7 +1,7 @@
 import { CAPTURES } from "../fixtures/captures.ts";
 import { closePayload, frame, rawServer } from "../fixtures/raw.ts";
 import { closesWith } from "../hostile/frames.ts";
-import { behave, matches, observe } from "../hostile/hostile.ts";
+import { behave, expectedWith, matches, observe } from "../hostile/hostile.ts";
 import { within } from "../fixtures/wait.ts";
 import { form } from "./_form.ts";
 
@@ -23,13 +23,13 @@ for (const capture of CAPTURES) {
     const lane = async () => {
       for (let code; (code = next) <= 5000;) {
         next += STEP;
-        const { expected } = closesWith(code);
+        const expected = expectedWith(closesWith(code), capture);
         const { outcome } = await within(
           observe(`${server.url}/${code}`, capture, {}, 20_000),
           30_000,
           `${code}`,
         );
-        if (!matches(expected as string, outcome)) {
+        if (!matches(expected, outcome)) {
           wrong.push(`${code}: ${outcome}`);
         }
       }
