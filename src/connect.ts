@@ -121,7 +121,7 @@ export async function open(
   target: Target,
   settings: Settings,
 ): Promise<Opened> {
-  const { signal: caller, handshakeTimeout } = settings;
+  const { capture, signal: caller, handshakeTimeout } = settings;
   caller?.throwIfAborted();
   const stop = new AbortController();
   const context: HandshakeContext = {
@@ -139,7 +139,7 @@ export async function open(
   };
   const onCallerAbort = () => abort(caller?.reason);
   caller?.addEventListener("abort", onCallerAbort);
-  const opening = follow(target, settings, context);
+  let opening = CAPTURES[capture](target, context);
   // The timer is set after the request has been started, so as not to delay it.
   const cancel = after(handshakeTimeout, () => {
     abort(
@@ -150,28 +150,21 @@ export async function open(
     );
   });
   try {
-    return await opening;
+    for (let hops = 0;; hops++) {
+      const result = await opening;
+      if ("socket" in result) return result;
+      if (hops === MAX_REDIRECTS) {
+        throw handshakeError(
+          target,
+          `it redirects more than ${MAX_REDIRECTS} times`,
+          { response: result.response },
+        );
+      }
+      target = redirected(target, result);
+      opening = CAPTURES[capture](target, context);
+    }
   } finally {
     cancel();
     caller?.removeEventListener("abort", onCallerAbort);
-  }
-}
-
-async function follow(
-  target: Target,
-  { capture }: Settings,
-  context: HandshakeContext,
-): Promise<Opened> {
-  for (let hops = 0;; hops++) {
-    const result = await CAPTURES[capture](target, context);
-    if ("socket" in result) return result;
-    if (hops === MAX_REDIRECTS) {
-      throw handshakeError(
-        target,
-        `it redirects more than ${MAX_REDIRECTS} times`,
-        { response: result.response },
-      );
-    }
-    target = redirected(target, result);
   }
 }

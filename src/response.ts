@@ -77,7 +77,7 @@ export class HandshakeResponse {
     this.statusText = init.statusText;
     this.#given = init.headers;
     this.source = init.source;
-    this.#body = init.body ?? new Uint8Array();
+    this.#body = init.body ?? EMPTY;
   }
 
   /**
@@ -172,6 +172,8 @@ export class HandshakeResponse {
     }
   }
 }
+
+const EMPTY = new Uint8Array();
 
 /** Copies headers into an object that throws on changes, as the headers of a `fetch` response do. */
 function immutable(headers: HeadersInit): Headers {

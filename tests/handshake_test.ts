@@ -211,7 +211,7 @@ Deno.test("requestHeaders() has what RFC 6455 section 4.1 asks for, and the call
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /** Judges an answer; one with 101 is valid but for these headers. */
-function judged(
+async function judged(
   { status = 101, headers = {}, body = null, follow = false, native }: {
     status?: number;
     headers?: Record<string, string>;
@@ -219,7 +219,7 @@ function judged(
     follow?: boolean;
     native?: boolean;
   },
-): ReturnType<typeof judge> {
+): Promise<Awaited<ReturnType<typeof judge>>> {
   const valid = status === 101 && {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
@@ -235,7 +235,7 @@ function judged(
     caller: undefined,
     onRequest: undefined,
   };
-  return judge(
+  return await judge(
     parseTarget("ws://a.invalid/x?secret", ["a", "b"]),
     { status, statusText: "Reason", headers: all, source: "preflight", body },
     { accept: ACCEPT, native },

@@ -17,8 +17,8 @@ import {
 import {
   closeQuietly,
   encodeHead,
+  HeaderFields,
   HeadReader,
-  parseFields,
   writeAll,
 } from "../direct/http1.ts";
 import { after } from "../duration.ts";
@@ -396,9 +396,9 @@ function parseRequest(
 ): ServerRequest & { readonly key: string } | null {
   const [, target] = /^GET (\/\S*) HTTP\/1\.1$/.exec(requestLine) ?? [];
   if (target === undefined) return null;
-  let headers: Headers;
+  let headers: HeaderFields;
   try {
-    headers = parseFields(lines);
+    headers = new HeaderFields(lines);
   } catch {
     return null;
   }

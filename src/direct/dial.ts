@@ -58,7 +58,9 @@ export async function dial(
       return conn;
     }
     const { hostname, port } = route ?? server;
-    const tcp = await connectTcp(hostname, port, signal);
+    const tcp = TRIES_ALL
+      ? await Deno.connect({ hostname, port, signal })
+      : await connectInTurn(hostname, port, signal);
     conn = tcp;
     tcp.setNoDelay(true);
     if (route?.kind === "https") {
@@ -99,14 +101,14 @@ const TRIES_ALL = !/^2\.[0-8]\./.test(Deno.version.deno);
  */
 const NODE_TLS = !/^2\.[0-7]\./.test(Deno.version.deno);
 
-/** Connects over TCP. Tries the addresses of a host name in turn. */
-async function connectTcp(
+/** Connects over TCP, trying the addresses of a host name in turn. */
+async function connectInTurn(
   hostname: string,
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
   // If the permission is missing, Deno 2.5 leaks a resource for the signal.
-  const cancellable = TRIES_ALL || mayDial(hostname, port);
+  const cancellable = mayDial(hostname, port);
   try {
     return await Deno.connect({
       hostname,
@@ -114,9 +116,7 @@ async function connectTcp(
       ...(cancellable && { signal }),
     });
   } catch (error) {
-    if (TRIES_ALL || !(error instanceof Deno.errors.ConnectionRefused)) {
-      throw error;
-    }
+    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
     for (const address of await addresses(hostname, port)) {
       const tried = Deno.connect({ hostname: address, port, signal });
       const conn = await tried.catch(() => null);

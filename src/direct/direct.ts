@@ -115,7 +115,9 @@ async function exchange(
   return {
     source: "direct",
     status,
-    statusText: await reasonPhrase(status),
+    statusText: status === 101
+      ? "Switching Protocols"
+      : await reasonPhrase(status),
     headers: head.headers,
     body: status === 101 ? null : reader.body(head),
   };
@@ -123,7 +125,6 @@ async function exchange(
 
 /** Returns the standard reason phrase of a status, or `""` if there is none. */
 async function reasonPhrase(status: number): Promise<string> {
-  if (status === 101) return "Switching Protocols";
   // Loaded only here, because a successful handshake does not need it.
   return (await import("node:http")).STATUS_CODES[status] ?? "";
 }

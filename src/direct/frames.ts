@@ -5,6 +5,8 @@
  * @module
  */
 
+import { fillRandom } from "../random.ts";
+
 /** The largest size of a message in bytes. It is also the largest frame that Deno's WebSocket accepts. */
 export const MAX_MESSAGE = 64 * 1024 * 1024;
 
@@ -650,7 +652,7 @@ function createFrame(
     new DataView(frame.buffer, frame.byteOffset)
       .setBigUint64(2, BigInt(length));
   }
-  if (mask) writeMask(frame, start - 4);
+  if (mask) fillRandom(frame, start - 4, 4);
   return frame;
 }
 
@@ -723,19 +725,6 @@ export function encodeClose(
 }
 
 const ENCODER = new TextEncoder();
-
-/** Random bytes for masks. They are generated in blocks, because a call for each mask is slow. */
-const RANDOM = new Uint8Array(8192);
-let randomUsed = RANDOM.length;
-
-/** Writes a mask of 4 random bytes, which are not used again. */
-function writeMask(frame: Uint8Array, at: number): void {
-  if (randomUsed === RANDOM.length) {
-    crypto.getRandomValues(RANDOM);
-    randomUsed = 0;
-  }
-  for (let i = 0; i < 4; i++) frame[at + i] = RANDOM[randomUsed++]!;
-}
 
 /** The shortest payload that is masked 4 bytes at once, in bytes. For a shorter one, creating the array of words takes longer than it saves. */
 const MIN_FOR_WORDS = 256;

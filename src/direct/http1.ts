@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { AnswerHeaders } from "../handshake/judge.ts";
 import { decodeLatin1, encodeLatin1 } from "../text.ts";
 
 /** The largest size of a response head in bytes, including 1xx heads before it. */
@@ -23,7 +24,7 @@ export interface ResponseHead {
   /** `"1.1"` or `"1.0"`. */
   readonly version: string;
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: HeaderFields;
 }
 
 /** Encodes a request head. */
@@ -163,10 +164,6 @@ function endOfHead(bytes: Uint8Array, from: number): number | null {
   return null;
 }
 
-/** Matches the control characters that a header must not contain (RFC 9110 section 5.5). */
-// deno-lint-ignore no-control-regex -- it matches control characters on purpose
-const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/;
-
 function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
   const match = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: .*)?$/.exec(statusLine);
   if (match === null) {
@@ -174,33 +171,53 @@ function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
       "it does not begin with an HTTP/1.1 status line",
     );
   }
-  let headers: Headers;
+  let headers: HeaderFields;
   try {
-    if (lines.some((line) => CONTROL.test(line))) {
-      throw new TypeError("a control character");
-    }
-    headers = parseFields(lines);
+    headers = new HeaderFields(lines);
   } catch {
     throw new MalformedResponse("it has a malformed header");
   }
   return { version: match[1]!, status: Number(match[2]), headers };
 }
 
-/**
- * Parses the lines of a head after the first.
- *
- * @throws {TypeError} If a line is not a header field.
- */
-export function parseFields(lines: readonly string[]): Headers {
-  const headers = new Headers();
-  for (const line of lines) {
-    const colon = line.indexOf(":");
-    headers.append(
-      line.slice(0, Math.max(colon, 0)),
-      line.slice(colon + 1).trim(),
-    );
+/** Matches the name of a header field (RFC 9110 section 5.1). */
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** Matches the control characters that a header field must not contain (RFC 9110 section 5.5). */
+// deno-lint-ignore no-control-regex -- it matches control characters on purpose
+const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/;
+
+/** The header fields of a head. A `Headers` object can be created from them, which takes much longer. */
+export class HeaderFields implements AnswerHeaders {
+  readonly #fields: [name: string, value: string][];
+
+  /**
+   * Parses the lines of a head after the first.
+   *
+   * @throws {TypeError} If a line is not a header field.
+   */
+  constructor(lines: readonly string[]) {
+    this.#fields = lines.map((line) => {
+      const colon = line.indexOf(":");
+      const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
+      if (!NAME.test(name) || CONTROL.test(line)) {
+        throw new TypeError("The line is not a header field");
+      }
+      return [name, line.slice(colon + 1).trim()];
+    });
   }
-  return headers;
+
+  /** Returns the value of the fields with a name in lower case, as `Headers.get()` does. */
+  get(name: string): string | null {
+    const fields = this.#fields.filter(([it]) => it === name);
+    return fields.length === 0
+      ? null
+      : fields.map(([, value]) => value).join(", ");
+  }
+
+  [Symbol.iterator](): Iterator<[name: string, value: string]> {
+    return this.#fields.values();
+  }
 }
 
 /** Yields the first `length` bytes. */

@@ -13,7 +13,7 @@ const MAX_BODY_TIME = 5_000;
  */
 export async function readBody(
   body: ReadableStream<Uint8Array> | null,
-  headers: Headers,
+  headers: Pick<Headers, "get">,
   context: Pick<HandshakeContext, "signal" | "caller">,
 ): Promise<Uint8Array> {
   const start = await readStart(body, context);

@@ -7,12 +7,17 @@ import { handshakeError, type Redirect, type Target } from "./target.ts";
 
 export { handshakeError } from "./target.ts";
 
+/** The header fields of an answer: a `Headers` object, or what one can be created from. Names are in lower case. */
+export type AnswerHeaders =
+  & Pick<Headers, "get">
+  & Iterable<[name: string, value: string]>;
+
 /** The answer to a handshake request, from a pre-flight or from the connection itself. */
 export interface Answer {
   readonly source: HandshakeRequest["source"];
   readonly status: number;
   readonly statusText: string;
-  readonly headers: Headers;
+  readonly headers: AnswerHeaders;
   readonly body: ReadableStream<Uint8Array> | null;
 }
 
@@ -37,32 +42,52 @@ export interface Expectation {
  * beginning of the body, or if the answer is not a valid upgrade, naming the rule
  * that it violates.
  */
-export async function judge(
+export function judge(
   target: Target,
   answer: Answer,
   expected: Expectation,
   context: HandshakeContext,
-): Promise<HandshakeResponse | Redirect> {
-  const { source, status, statusText, headers } = answer;
-  const respond = (body?: Uint8Array) =>
-    new HandshakeResponse({
-      url: target.url.href,
-      status,
-      statusText,
-      headers,
-      source,
-      body,
-    });
+): HandshakeResponse | Redirect | Promise<never> {
+  const { status, headers } = answer;
   if (status === 101) {
-    const response = respond();
+    const response = respond(target, answer);
     const problem = upgradeProblem(target, headers, expected);
     if (problem !== null) throw invalidUpgrade(target, problem, { response });
     return response;
   }
   const location = context.follow ? redirectLocation(status, headers) : null;
-  if (location !== null) return { location, response: respond() };
-  const response = respond(await readBody(answer.body, headers, context));
-  throw handshakeError(target, httpError(status, statusText), { response });
+  return location === null
+    ? refuse(target, answer, context)
+    : { location, response: respond(target, answer) };
+}
+
+/** Throws the error of an answer that is neither an upgrade nor a redirect to follow. */
+async function refuse(
+  target: Target,
+  answer: Answer,
+  context: HandshakeContext,
+): Promise<never> {
+  const { status, statusText, headers, body } = answer;
+  const start = await readBody(body, headers, context);
+  throw handshakeError(target, httpError(status, statusText), {
+    response: respond(target, answer, start),
+  });
+}
+
+function respond(
+  target: Target,
+  { status, statusText, headers, source }: Answer,
+  body?: Uint8Array,
+): HandshakeResponse {
+  const url = target.url.href;
+  return new HandshakeResponse({
+    url,
+    status,
+    statusText,
+    headers,
+    source,
+    body,
+  });
 }
 
 /** Formats the status of a refusal for an error message, such as `HTTP error: 404 Not Found`. */
@@ -73,7 +98,7 @@ export function httpError(status: number, statusText: string): string {
 /** Returns the rule of RFC 6455 section 4.1 that a 101 response violates, or `null`. */
 function upgradeProblem(
   target: Target,
-  headers: Headers,
+  headers: AnswerHeaders,
   { accept, extensionProblem, native }: Expectation,
 ): string | null {
   const upgrade = headers.get("upgrade");
@@ -154,7 +179,10 @@ export function networkError(target: Target, message: string): HandshakeError {
 }
 
 /** Returns the `Location` of a redirect, or `null` if the response is not a redirect. */
-function redirectLocation(status: number, headers: Headers): string | null {
+function redirectLocation(
+  status: number,
+  headers: AnswerHeaders,
+): string | null {
   return [301, 302, 303, 307, 308].includes(status)
     ? headers.get("location")
     : null;

@@ -1,3 +1,4 @@
+import { fillRandom } from "../random.ts";
 import { base64 } from "../text.ts";
 import { sha1 } from "./sha1.ts";
 import type { Fields, Target } from "./target.ts";
@@ -79,7 +80,9 @@ export interface HandshakeContext {
 
 /** Creates a `Sec-WebSocket-Key`: 16 random bytes in base64. */
 export function createKey(): string {
-  return base64(crypto.getRandomValues(new Uint8Array(16)));
+  const key = new Uint8Array(16);
+  fillRandom(key, 0, 16);
+  return base64(key);
 }
 
 /** Computes the `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2). */

@@ -14,10 +14,10 @@ export async function openPlain(
   target: Target,
   context: HandshakeContext,
 ): Promise<Opened | Redirect> {
-  using client = needsClient(target, context)
-    ? createClient(context)
-    : undefined;
-  const socket = await openSocket(target, context, client);
+  const client = needsClient(target, context) ? createClient(context) : null;
+  const opening = openSocket(target, context, client);
+  client?.close();
+  const socket = await opening;
   if (typeof socket === "string") return await explain(target, context, socket);
   const { protocol, extensions } = socket;
   const headers = {

@@ -23,6 +23,8 @@ const SEND_POLL = 1;
  * takes a hundredth of the time of connecting.
  */
 export class NativeSocket implements Socket {
+  protocol = "";
+  extensions = "";
   readonly canPause = false;
   readonly ping = undefined;
   readonly #socket: WebSocket;
@@ -48,6 +50,8 @@ export class NativeSocket implements Socket {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#settle = null;
+      this.protocol = socket.protocol;
+      this.extensions = socket.extensions;
       settle(null);
     };
     socket.onmessage = (event) => this.#early.push(event);
@@ -60,14 +64,6 @@ export class NativeSocket implements Socket {
       } else if (this.#events === undefined) this.#earlyClose = event;
       else this.#end(event);
     };
-  }
-
-  get protocol(): string {
-    return this.#socket.protocol;
-  }
-
-  get extensions(): string {
-    return this.#socket.extensions;
   }
 
   start(events: SocketEvents): void {
@@ -144,7 +140,7 @@ export class NativeSocket implements Socket {
 export function openSocket(
   target: Target,
   context: HandshakeContext,
-  client: Deno.HttpClient | undefined,
+  client: Deno.HttpClient | null,
 ): Promise<NativeSocket | string> {
   const { signal } = context;
   return new Promise((resolve, reject) => {
@@ -163,11 +159,8 @@ export function openSocket(
     const opening = new NativeSocket(socket, (failure) => {
       if (signal.aborted) return reject(signal.reason);
       if (failure !== null) return resolve(failure);
-      const problem = negotiationProblem(
-        target,
-        socket.protocol,
-        socket.extensions,
-      );
+      const { protocol, extensions } = opening;
+      const problem = negotiationProblem(target, protocol, extensions);
       if (problem === null) return resolve(opening);
       socket.close();
       reject(invalidUpgrade(target, problem));
