@@ -171,13 +171,15 @@ const MAX_DELAY = 2 ** 31 - 1;
  * @returns A function that cancels the call.
  */
 export function after(delay: number, callback: () => void): () => void {
-  let timer: ReturnType<typeof setTimeout>;
-  const wait = (left: number) => {
-    timer = left > MAX_DELAY
-      ? setTimeout(() => wait(left - MAX_DELAY), MAX_DELAY)
-      : setTimeout(callback, left);
-  };
-  wait(delay);
+  let cancel: () => void;
+  if (delay > MAX_DELAY) {
+    const timer = setTimeout(() => {
+      cancel = after(delay - MAX_DELAY, callback);
+    }, MAX_DELAY);
+    cancel = () => clearTimeout(timer);
+    return () => cancel();
+  }
+  const timer = setTimeout(callback, delay);
   return () => clearTimeout(timer);
 }
 

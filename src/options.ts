@@ -160,6 +160,12 @@ export interface Settings {
   readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
 }
 
+// The values of options. The first ones are the defaults.
+const CAPTURES = ["preflight", "direct", "none"] as const;
+const REDIRECTS = ["error", "follow"] as const;
+const BINARIES = ["text", "bytes"] as const;
+const OVERFLOWS = ["error", "drop-oldest"] as const;
+
 const MAX_BUFFER_MESSAGES = 1_048_576;
 const MAX_BUFFER_BYTES = 64 * 1024 * 1024;
 
@@ -177,10 +183,10 @@ export function parseOptions(options: ConnectOptions): Settings {
     );
   }
   const settings: Settings = {
-    capture: oneOf("capture", options.capture, ["preflight", "direct", "none"]),
-    redirect: oneOf("redirect", options.redirect, ["error", "follow"]),
-    binary: oneOf("binary", options.binary, ["text", "bytes"]),
-    overflow: oneOf("overflow", options.overflow, ["error", "drop-oldest"]),
+    capture: oneOf("capture", options.capture, CAPTURES),
+    redirect: oneOf("redirect", options.redirect, REDIRECTS),
+    binary: oneOf("binary", options.binary, BINARIES),
+    overflow: oneOf("overflow", options.overflow, OVERFLOWS),
     handshakeTimeout: parseTimeout(options, "handshakeTimeout") ?? 30_000,
     closeTimeout: parseDuration(options.closeTimeout ?? 5),
     idleTimeout: parseTimeout(options, "idleTimeout"),

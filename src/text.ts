@@ -133,6 +133,8 @@ export function base64(bytes: Uint8Array): string {
 
 /** Encodes text in Latin-1, one byte for each character, as header fields are encoded. */
 export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
+  const utf8 = new TextEncoder().encode(text);
+  if (utf8.length === text.length) return utf8; // it is ASCII, whose encodings are the same
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;

@@ -9,7 +9,8 @@ import { startTls } from "./tls.ts";
 /**
  * Connects to the server, with TLS for `wss:`, and through a proxy if the options
  * or the environment variables name one. From then on, `context.onAbort` closes the
- * connection.
+ * connection. The caller may have to turn off Nagle's algorithm, for which there is
+ * more time after the first write.
  *
  * @throws {TypeError} If the proxy is invalid or not supported.
  * @throws {HandshakeError} If the server or the proxy cannot be reached, or the
@@ -62,7 +63,7 @@ export async function dial(
       ? await Deno.connect({ hostname, port, signal })
       : await connectInTurn(hostname, port, signal);
     conn = tcp;
-    tcp.setNoDelay(true);
+    if (secure || route !== null) tcp.setNoDelay(true);
     if (route?.kind === "https") {
       const secured = await Deno.startTls(tcp, { ...tls, hostname });
       conn = secured;

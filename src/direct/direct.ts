@@ -95,11 +95,12 @@ async function exchange(
   try {
     await writeAll(
       conn,
-      encodeHead(`GET ${url.pathname}${url.search} HTTP/1.1`, [
-        ["host", url.host],
-        ...Object.entries(headers),
-      ]),
+      encodeHead(
+        `GET ${url.pathname}${url.search} HTTP/1.1`,
+        Object.entries({ host: url.host, ...headers }),
+      ),
     );
+    conn.setNoDelay?.(true); // it matters from the second write on
     head = await reader.readResponse();
   } catch (error) {
     signal.throwIfAborted();

@@ -14,7 +14,9 @@ export const MAX_HEAD = 64 * 1024;
 const EMPTY = new Uint8Array();
 
 /** The part of {@linkcode Deno.Conn} that is used. */
-export type Conn = Pick<Deno.Conn, "read" | "write" | "close">;
+export type Conn =
+  & Pick<Deno.Conn, "read" | "write" | "close">
+  & Partial<Pick<Deno.TcpConn, "setNoDelay">>;
 
 /** Thrown if the server's answer is not valid HTTP/1.1. */
 export class MalformedResponse extends Error {}
@@ -209,10 +211,12 @@ export class HeaderFields implements AnswerHeaders {
 
   /** Returns the value of the fields with a name in lower case, as `Headers.get()` does. */
   get(name: string): string | null {
-    const fields = this.#fields.filter(([it]) => it === name);
-    return fields.length === 0
-      ? null
-      : fields.map(([, value]) => value).join(", ");
+    let all: string | null = null;
+    for (const field of this.#fields) {
+      if (field[0] !== name) continue;
+      all = all === null ? field[1] : `${all}, ${field[1]}`;
+    }
+    return all;
   }
 
   [Symbol.iterator](): Iterator<[name: string, value: string]> {

@@ -150,9 +150,8 @@ function noExtension(extensions: string): string {
 
 /** Whether a comma-separated header value contains a token. */
 function lists(value: string | null, token: string): boolean {
-  return (value ?? "").split(",").some((part) =>
-    part.trim().toLowerCase() === token
-  );
+  if (value === null) return false;
+  return value.toLowerCase().split(",").some((part) => part.trim() === token);
 }
 
 function shown(value: string | null): string {

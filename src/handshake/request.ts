@@ -78,6 +78,9 @@ export interface HandshakeContext {
   readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
 }
 
+/** The `User-Agent` that Deno itself sends. */
+const USER_AGENT = navigator.userAgent;
+
 /** Creates a `Sec-WebSocket-Key`: 16 random bytes in base64. */
 export function createKey(): string {
   const key = new Uint8Array(16);
@@ -98,7 +101,7 @@ export function requestHeaders(
 ): Fields {
   return {
     "accept-encoding": "identity",
-    "user-agent": navigator.userAgent,
+    "user-agent": USER_AGENT,
     ...headers,
     "connection": "Upgrade",
     "upgrade": "websocket",
@@ -116,7 +119,7 @@ export function socketHeaders(target: Target): Headers {
   for (const name of ["sec-websocket-key", "accept-encoding"]) {
     if (!Object.hasOwn(target.headers, name)) headers.delete(name);
   }
-  headers.set("user-agent", navigator.userAgent);
+  headers.set("user-agent", USER_AGENT);
   const own = target.headers["user-agent"];
   if (own !== undefined) headers.append("user-agent", own); // Deno sends both
   return headers;
