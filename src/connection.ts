@@ -4,9 +4,9 @@ import {
   BufferOverflowError,
   ConnectionClosedError,
 } from "./errors.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox, type InboxOptions } from "./inbox.ts";
 import type { Settings } from "./options.ts";
-import type { Socket, SocketEnd } from "./socket.ts";
+import type { Socket, SocketEnd, SocketEvents } from "./socket.ts";
 import { checkSignal, kindOf, printable } from "./text.ts";
 
 /**
@@ -159,6 +159,8 @@ type State =
 /** The close code sent when the buffer overflows. */
 const OVERFLOW_CODE = 4009;
 
+const OPEN: State = { phase: "open" };
+
 const LOST: CloseInfo = { code: 1006, reason: "", clean: false };
 
 /**
@@ -211,9 +213,10 @@ export class WebSocketConnection<T = string>
   readonly #socket: Socket;
   readonly #settings: Settings;
   readonly #inbox: Inbox<Message>;
+  readonly #callbacks: SocketEvents & InboxOptions & EventListenerObject;
   readonly #onEnd: ((end: ConnectionEnd) => void) | undefined;
   readonly #settleClosed: (info: CloseInfo) => void;
-  #state: State = { phase: "open" };
+  #state: State = OPEN;
   /** Whether the resources of the socket are released. */
   #isReleased = false;
   #cancelCloseTimeout = nothing;
@@ -235,7 +238,7 @@ export class WebSocketConnection<T = string>
    */
   constructor(init: ConnectionInit) {
     const { socket, url, settings, onEnd } = init;
-    const { limit, overflow, signal, idleTimeout, pingInterval } = settings;
+    const { signal, idleTimeout, pingInterval } = settings;
     this.url = url;
     this.protocol = socket.protocol;
     this.extensions = socket.extensions;
@@ -245,34 +248,12 @@ export class WebSocketConnection<T = string>
     const { promise, resolve } = Promise.withResolvers<CloseInfo>();
     this.closed = promise;
     this.#settleClosed = resolve;
-    this.#inbox = new Inbox<Message>(
-      socket.canPause
-        ? {
-          limit: { messages: limit.messages / 4, bytes: limit.bytes / 4 },
-          overflow: "pause",
-          onPause: () => {
-            this.#resumedAt = Infinity;
-            socket.pause();
-          },
-          onResume: () => {
-            this.#resumedAt = this.#lastTraffic = performance.now();
-            socket.resume();
-          },
-        }
-        : { limit, overflow, onOverflow: () => this.#overflow() },
-    );
-    signal?.addEventListener("abort", this.#abort);
+    this.#callbacks = new WebSocketConnection.#Callbacks(this);
+    this.#inbox = new Inbox<Message>(this.#callbacks);
+    signal?.addEventListener("abort", this.#callbacks);
     if (idleTimeout !== undefined) this.#watchIdle(idleTimeout);
     if (pingInterval !== undefined) this.#keepPinging(pingInterval);
-    socket.start({
-      onMessage: (message) => this.#receive(message),
-      onTraffic: idleTimeout === undefined ? nothing : () => {
-        this.#lastTraffic = performance.now();
-      },
-      onEnd: (end) => this.#onSocketEnd(end),
-      onRelease: () => this.#onRelease(),
-      onLargeRead: () => this.#inbox.waitForConsumer(),
-    });
+    socket.start(this.#callbacks);
     if (signal?.aborted) this.#abort();
   }
 
@@ -725,7 +706,7 @@ export class WebSocketConnection<T = string>
     this.#cancelIdleTimeout();
     this.#cancelPing();
     this.#cancelCloseTimeout();
-    this.#settings.signal?.removeEventListener("abort", this.#abort);
+    this.#settings.signal?.removeEventListener("abort", this.#callbacks);
     this.#onEnd?.({ error: this.#inbox.outcome?.error ?? null, ours });
     if (this.#isReleased) this.#settleClosed(info);
   }
@@ -745,7 +726,9 @@ export class WebSocketConnection<T = string>
     }, false);
   }
 
-  #abort = () => this.#drop(this.#settings.signal!.reason, LOST);
+  #abort(): void {
+    this.#drop(this.#settings.signal!.reason, LOST);
+  }
 
   /** Ends the connection if it has been idle for `idleTimeout` milliseconds; otherwise checks again when it may have been. */
   #watchIdle(idleTimeout: number): void {
@@ -788,6 +771,70 @@ export class WebSocketConnection<T = string>
     const info = { code: 1006, reason, clean: false };
     this.#drop(new ConnectionClosedError(message, info), info);
   }
+
+  /**
+   * What the socket, the inbox and the signal call. It is a class, because closures
+   * would take half a kilobyte of every connection.
+   */
+  static readonly #Callbacks = class
+    implements SocketEvents, InboxOptions, EventListenerObject {
+    readonly #connection: WebSocketConnection<unknown>;
+    readonly limit: InboxOptions["limit"];
+    readonly overflow: InboxOptions["overflow"];
+
+    constructor(connection: WebSocketConnection<unknown>) {
+      const { limit, overflow } = connection.#settings;
+      const { canPause } = connection.#socket;
+      this.#connection = connection;
+      this.overflow = canPause ? "pause" : overflow;
+      this.limit = canPause
+        ? { messages: limit.messages / 4, bytes: limit.bytes / 4 }
+        : limit;
+    }
+
+    onMessage(message: string | Uint8Array<ArrayBuffer>): void {
+      this.#connection.#receive(message);
+    }
+
+    onTraffic(): void {
+      const connection = this.#connection;
+      if (connection.#settings.idleTimeout === undefined) return;
+      connection.#lastTraffic = performance.now();
+    }
+
+    onEnd(end: SocketEnd): void {
+      this.#connection.#onSocketEnd(end);
+    }
+
+    onRelease(): void {
+      this.#connection.#onRelease();
+    }
+
+    onLargeRead(): Promise<void> | null {
+      return this.#connection.#inbox.waitForConsumer();
+    }
+
+    onOverflow(): void {
+      this.#connection.#overflow();
+    }
+
+    onPause(): void {
+      const connection = this.#connection;
+      connection.#resumedAt = Infinity;
+      connection.#socket.pause();
+    }
+
+    onResume(): void {
+      const connection = this.#connection;
+      connection.#resumedAt = connection.#lastTraffic = performance.now();
+      connection.#socket.resume();
+    }
+
+    /** Called when the signal aborts. */
+    handleEvent(): void {
+      this.#connection.#abort();
+    }
+  };
 }
 
 function nothing(): void {}

@@ -42,7 +42,7 @@ class Failure {
  * would form a reference cycle with the waiter, and V8 would then keep every
  * batch alive until its next full garbage collection.
  */
-class Waiter<T> implements EventListenerObject {
+class Waiter<T extends string | Uint8Array> implements EventListenerObject {
   /** Whether the call has been settled. */
   settled = false;
   /** Whether the call is in the list of waiting calls. */
@@ -61,12 +61,12 @@ class Waiter<T> implements EventListenerObject {
     readonly max: number,
     readonly resolve: (value: T | T[] | null) => void,
     readonly reject: (reason: unknown) => void,
-    readonly abort: (waiter: Waiter<T>) => void,
+    readonly inbox: Inbox<T>,
   ) {}
 
   /** Called when the signal aborts. */
   handleEvent(): void {
-    this.abort(this);
+    this.inbox.abort(this);
   }
 
   /** Marks the call as settled, and removes its timer and its listener. */
@@ -134,7 +134,7 @@ export class Inbox<T extends string | Uint8Array> {
 
   #ended = false;
   #outcome: Outcome = null;
-  #createBatchError: () => unknown = () => null;
+  #createBatchError: (() => unknown) | undefined;
 
   #paused = false;
   readonly #limit: Limit;
@@ -221,7 +221,7 @@ export class Inbox<T extends string | Uint8Array> {
         0,
         resolve as Waiter<T>["resolve"],
         reject,
-        this.#abort,
+        this,
       );
       if (
         this.#first === null && this.#items.length === 0 && !this.#ended &&
@@ -341,7 +341,7 @@ export class Inbox<T extends string | Uint8Array> {
   ): Promise<T | T[] | null> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const waiter = new Waiter<T>(max, resolve, reject, this.#abort);
+      const waiter = new Waiter<T>(max, resolve, reject, this);
       waiter.expired = timeout === 0;
       this.#admit(waiter);
       if (waiter.settled) return;
@@ -356,12 +356,12 @@ export class Inbox<T extends string | Uint8Array> {
     });
   }
 
-  /** Rejects a call whose signal has aborted. */
-  #abort = (waiter: Waiter<T>): void => {
+  /** Rejects a waiting call, because its signal has aborted. */
+  abort(waiter: Waiter<T>): void {
     this.#unlink(waiter);
     waiter.reject(waiter.signal!.reason);
     this.#serve();
-  };
+  }
 
   /** Called when the time of a call is over. A call for one message rejects; a batch resolves when its turn comes. */
   #expire(waiter: Waiter<T>): void {
@@ -452,7 +452,7 @@ export class Inbox<T extends string | Uint8Array> {
     this.#unlink(waiter);
     if (count > 0) waiter.resolve(this.#shiftMany(Math.min(count, waiter.max)));
     else if (available > 0) waiter.reject((this.#shift() as Failure).error);
-    else if (this.#ended) waiter.reject(this.#createBatchError());
+    else if (this.#ended) waiter.reject(this.#createBatchError!());
     else waiter.resolve([]);
     return true;
   }

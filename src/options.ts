@@ -166,8 +166,9 @@ const REDIRECTS = ["error", "follow"] as const;
 const BINARIES = ["text", "bytes"] as const;
 const OVERFLOWS = ["error", "drop-oldest"] as const;
 
-const MAX_BUFFER_MESSAGES = 1_048_576;
-const MAX_BUFFER_BYTES = 64 * 1024 * 1024;
+// Connections with the same options share these objects.
+const DEFAULT_LIMIT: Limit = { messages: 1_048_576, bytes: 64 * 1024 * 1024 };
+const DEFAULT_HTTP: HttpOptions = {};
 
 /**
  * Checks the options and fills in defaults.
@@ -241,13 +242,14 @@ function parseCompression(value: boolean | undefined = false): boolean {
   );
 }
 
-function parseLimit(maxBuffer: ConnectOptions["maxBuffer"] = {}): Limit {
+function parseLimit(maxBuffer: ConnectOptions["maxBuffer"]): Limit {
+  if (maxBuffer === undefined) return DEFAULT_LIMIT;
   if (maxBuffer === null || typeof maxBuffer !== "object") {
     throw new TypeError(
       `Invalid maxBuffer: expected an object, got ${kindOf(maxBuffer)}`,
     );
   }
-  const { messages = MAX_BUFFER_MESSAGES, bytes = MAX_BUFFER_BYTES } =
+  const { messages = DEFAULT_LIMIT.messages, bytes = DEFAULT_LIMIT.bytes } =
     maxBuffer;
   return {
     messages: checkCount("maxBuffer.messages", messages),
@@ -255,7 +257,7 @@ function parseLimit(maxBuffer: ConnectOptions["maxBuffer"] = {}): Limit {
   };
 }
 
-function parseHttp(http: HttpOptions = {}): HttpOptions {
+function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
   if (http === null || typeof http !== "object") {
     throw new TypeError(
       `Invalid http: expected an object, got ${kindOf(http)}`,

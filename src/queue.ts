@@ -7,6 +7,9 @@ interface Block<T> {
   next: Block<T> | null;
 }
 
+/** The block of a queue that has never had an item. It stays empty. */
+const NONE: Block<never> = { items: [], next: null };
+
 /**
  * A first-in first-out queue. Its items are in a linked list of blocks, so that
  * nothing is copied when the queue grows or items are taken from it. When the
@@ -16,19 +19,16 @@ interface Block<T> {
 export class Queue<T> {
   /** The number of items. */
   length = 0;
-  #first: Block<T> = { items: [], next: null };
-  #last = this.#first;
+  #first: Block<T> = NONE;
+  #last: Block<T> = NONE;
   /** The number of items that have been taken from the first block. */
   #spent = 0;
   /** The number of items that have been added to the last block. */
-  #filled = 0;
+  #filled = BLOCK;
 
   /** Adds an item at the end. */
   push(item: T): void {
-    if (this.#filled === BLOCK) {
-      this.#last = this.#last.next = { items: [], next: null };
-      this.#filled = 0;
-    }
+    if (this.#filled === BLOCK) this.#addBlock();
     this.#last.items[this.#filled++] = item;
     this.length++;
   }
@@ -50,6 +50,7 @@ export class Queue<T> {
 
   /** Takes the first `count` items. The queue must have as many. */
   take(count: number): T[] {
+    if (count === 0) return [];
     const parts: T[][] = [];
     this.length -= count;
     for (let left = count; left > 0;) {
@@ -63,6 +64,14 @@ export class Queue<T> {
     }
     if (this.length === 0) this.#spent = this.#filled = 0;
     return parts.length === 1 ? parts[0]! : ([] as T[]).concat(...parts);
+  }
+
+  #addBlock(): void {
+    const block = { items: [], next: null };
+    if (this.#first === NONE) this.#first = block;
+    else this.#last.next = block;
+    this.#last = block;
+    this.#filled = 0;
   }
 
   /** Drops the first block. There must be another. */

@@ -60,3 +60,14 @@ Deno.test("Queue leaves alone what it has given away", () => {
   assertEquals(taken, numbers(0, 10));
   assertEquals(queue.take(1), [10]);
 });
+
+Deno.test("Queue shares nothing with another one before its first item", () => {
+  const [one, other] = [new Queue<number>(), new Queue<number>()];
+  assertEquals(one.take(0), []);
+  assertEquals(one.first, undefined);
+  one.push(1);
+  assertEquals([one.length, other.length], [1, 0]);
+  assertEquals(other.first, undefined);
+  other.push(2);
+  assertEquals([one.shift(), other.shift()], [1, 2]);
+});

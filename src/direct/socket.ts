@@ -13,6 +13,7 @@ import {
   encodeFrame,
   encodeText,
   FrameDecoder,
+  type FrameHandler,
   type Inflater,
   OPCODE,
   ProtocolError,
@@ -57,14 +58,15 @@ export interface DirectSocketInit {
 }
 
 /** wstap's own WebSocket (RFC 6455), over a connection whose handshake is complete. */
-export class DirectSocket implements Socket {
+export class DirectSocket implements Socket, FrameHandler {
   readonly protocol: string;
   readonly extensions: string;
   readonly canPause = true;
   readonly #conn: Conn;
   readonly #deflate: DirectSocketInit["deflate"];
   readonly #decoder: FrameDecoder;
-  readonly #pings: Pings;
+  /** The pings of `ping()`, once it has been called. */
+  #pings: Pings | undefined;
   #events: SocketEvents | undefined;
   /** The bytes that arrived together with the response head. */
   #rest: Uint8Array<ArrayBuffer>;
@@ -97,17 +99,9 @@ export class DirectSocket implements Socket {
     this.protocol = init.protocol;
     this.extensions = init.extensions;
     this.#deflate = init.deflate;
-    this.#pings = new Pings((payload) =>
-      this.#write(encodeFrame(OPCODE.ping, payload))
-    );
-    this.#decoder = new FrameDecoder({
-      onMessage: (message) => {
-        if (!this.#ended) this.#events!.onMessage(message);
-      },
-      onPing: (payload) => this.#answerPing(payload),
-      onPong: (payload) => this.#pings.pong(payload),
-      onClose: (code, reason) => this.#onClose(code, reason),
-    }, { inflater: init.deflate?.inflater });
+    this.#decoder = new FrameDecoder(this, {
+      inflater: init.deflate?.inflater,
+    });
   }
 
   start(events: SocketEvents): void {
@@ -122,6 +116,9 @@ export class DirectSocket implements Socket {
   }
 
   ping(options: PingOptions): Promise<number> {
+    this.#pings ??= new Pings((payload) =>
+      this.#write(encodeFrame(OPCODE.ping, payload))
+    );
     return this.#pings.ping(options);
   }
 
@@ -146,13 +143,58 @@ export class DirectSocket implements Socket {
     this.#decoder.paused = false;
   }
 
-  /** Reads until the end of the connection, then releases all resources. */
+  /**
+   * Reads until the end of the connection, then releases all resources. It calls no
+   * other asynchronous function while it waits for bytes, because each would take
+   * half a kilobyte of every idle connection.
+   */
   async #run(): Promise<void> {
+    let bytes: Uint8Array = this.#rest;
+    const buffer = new ReadBuffer(this.#rest.buffer); // `bytes` are decoded before the first read
+    let isLarge = false;
+    let reads = 0;
+    let decoding = 0;
+    this.#rest = EMPTY;
     try {
-      await this.#read();
+      while (!this.#ended) {
+        // After a large read, the rest of an incomplete frame will arrive soon, and
+        // waiting for it saves a copy. Otherwise every part is decoded at once, so
+        // that an error in it is found as early as possible.
+        const takesLong = bytes.length > MAX_QUICK ||
+          this.#deflate !== undefined;
+        const start = takesLong ? performance.now() : 0;
+        const left = this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0);
+        if (takesLong) decoding += performance.now() - start;
+        const isPaused = this.#paused !== null;
+        if (isLarge && !this.#ended) await this.#events!.onLargeRead();
+        if (++reads >= READS_PER_TURN || decoding >= DECODING_PER_TURN) {
+          await new Promise<void>(nextTurnOfTheEventLoop);
+          reads = decoding = 0;
+        }
+        if (isPaused) {
+          // Decode the bytes that were not taken before reading more.
+          await this.#paused?.promise;
+          bytes = bytes.subarray(bytes.length - left);
+          continue;
+        }
+        if (this.#ended) break;
+        buffer.keep(left);
+        bytes = EMPTY; // so that an idle connection does not keep them
+        const length = await this.#conn.read(buffer.room());
+        if (length === null) throw new Error("the peer hung up");
+        if (this.#ended) break;
+        this.#events!.onTraffic();
+        isLarge = length >= LARGE_READ;
+        bytes = buffer.add(length);
+      }
     } catch (error) {
       this.#fail(error as Error);
     }
+    await this.#release();
+  }
+
+  /** Releases all resources, because nothing more is read. */
+  async #release(): Promise<void> {
     this.#stopWriting();
     await this.#linger();
     closeQuietly(this.#conn);
@@ -162,46 +204,12 @@ export class DirectSocket implements Socket {
     this.#events!.onRelease();
   }
 
-  async #read(): Promise<void> {
-    let bytes: Uint8Array = this.#rest;
-    const buffer = new ReadBuffer(this.#rest.buffer); // `bytes` are decoded before the first read
-    let isLarge = false;
-    let reads = 0;
-    let decoding = 0;
-    this.#rest = EMPTY;
-    while (!this.#ended) {
-      // After a large read, the rest of an incomplete frame will arrive soon, and
-      // waiting for it saves a copy. Otherwise every part is decoded at once, so
-      // that an error in it is found as early as possible.
-      const takesLong = bytes.length > MAX_QUICK || this.#deflate !== undefined;
-      const start = takesLong ? performance.now() : 0;
-      const left = this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0);
-      if (takesLong) decoding += performance.now() - start;
-      const isPaused = this.#paused !== null;
-      if (isLarge && !this.#ended) await this.#events!.onLargeRead();
-      if (++reads >= READS_PER_TURN || decoding >= DECODING_PER_TURN) {
-        await new Promise<void>(nextTurnOfTheEventLoop);
-        reads = decoding = 0;
-      }
-      if (isPaused) {
-        // Decode the bytes that were not taken before reading more.
-        await this.#paused?.promise;
-        bytes = bytes.subarray(bytes.length - left);
-        continue;
-      }
-      if (this.#ended) return;
-      buffer.keep(left);
-      const length = await this.#conn.read(buffer.room());
-      if (length === null) throw new Error("the peer hung up");
-      if (this.#ended) return;
-      this.#events!.onTraffic();
-      isLarge = length >= LARGE_READ;
-      bytes = buffer.add(length);
-    }
+  onMessage(message: string | Uint8Array<ArrayBuffer>): void {
+    if (!this.#ended) this.#events!.onMessage(message);
   }
 
   /** Handles the close frame of the peer. All data after it is ignored (RFC 6455 section 5.5.1). */
-  #onClose(code: number, reason: string): void {
+  onClose(code: number, reason: string): void {
     this.#sendClose(code, "");
     this.#end({ code, reason, clean: true, problem: "" });
   }
@@ -220,7 +228,7 @@ export class DirectSocket implements Socket {
   #end(end: SocketEnd): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#pings.end(end);
+    this.#pings?.end(end);
     this.#events!.onEnd(end);
   }
 
@@ -228,7 +236,7 @@ export class DirectSocket implements Socket {
     this.#closeSent = true;
     this.#heldPong = null;
     for (const resolve of this.#waiting.splice(0)) resolve();
-    this.#pings.end({ code: 1006, reason: "", clean: false });
+    this.#pings?.end({ code: 1006, reason: "", clean: false });
   }
 
   /**
@@ -258,7 +266,11 @@ export class DirectSocket implements Socket {
     this.#closeSent = true;
   }
 
-  #answerPing(payload: Uint8Array<ArrayBuffer>): void {
+  onPong(payload: Uint8Array<ArrayBuffer>): void {
+    this.#pings?.pong(payload);
+  }
+
+  onPing(payload: Uint8Array<ArrayBuffer>): void {
     if (this.#queued <= SEND_HIGH_WATER) {
       return this.#write(encodeFrame(OPCODE.pong, payload));
     }
