@@ -205,7 +205,7 @@ const peers: Row[] = [
   },
 ];
 
-const CONNECTS = { task: "connect", count: 250, size: 5 } as const;
+const CONNECTS = { task: "connect", count: 1000, size: 5 } as const;
 
 function connecting(what: string, ours: Run, atMost?: number): Row {
   return {

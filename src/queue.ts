@@ -2,7 +2,7 @@
 const BLOCK = 4096;
 
 interface Block<T> {
-  /** The items. The array grows as items are added; a taken item is replaced by `undefined`. */
+  /** The items; a taken item is replaced by `undefined`. */
   readonly items: (T | undefined)[];
   next: Block<T> | null;
 }
@@ -67,8 +67,11 @@ export class Queue<T> {
   }
 
   #addBlock(): void {
-    const block = { items: [], next: null };
-    if (this.#first === NONE) this.#first = block;
+    const isFirst = this.#first === NONE;
+    // An array that grows is copied, but most queues need little of their first block.
+    const items = isFirst ? [] : new Array<T | undefined>(BLOCK);
+    const block = { items, next: null };
+    if (isFirst) this.#first = block;
     else this.#last.next = block;
     this.#last = block;
     this.#filled = 0;
