@@ -207,7 +207,11 @@ export class WebSocketConnection<T = string>
    * offered only with the option `compression`.
    */
   readonly extensions: string;
-  /** Resolves with the close code and reason when the connection is over. Never rejects. */
+  /**
+   * Resolves with the close code and reason when the connection is over. Never
+   * rejects. With capture `"direct"`, nothing is read while the buffer is full, so
+   * the end is then noticed only after messages have been received.
+   */
   readonly closed: Promise<CloseInfo>;
 
   readonly #socket: Socket;
@@ -416,22 +420,18 @@ export class WebSocketConnection<T = string>
    * @returns An iterator over the messages.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T, void, undefined> {
-    const end = { done: true, value: undefined } as const;
     let ended = false;
-    const onMessage = (message: Message | null) =>
-      message === null ? end : { done: false as const, value: message as T };
-    const onError = (error: unknown) => {
-      if (this.#endsQuietly(error)) return end;
-      throw error;
-    };
+    const end = () =>
+      Promise.resolve({ done: true, value: undefined } as const);
+    const isEnd = (error: unknown) => this.#endsQuietly(error);
     return {
       next: () =>
         ended
-          ? Promise.resolve(end)
-          : this.#inbox.take().then(onMessage, onError),
+          ? end()
+          : this.#inbox.next(isEnd) as Promise<IteratorResult<T, undefined>>,
       return: () => {
         ended = true;
-        return Promise.resolve(end);
+        return end();
       },
       [Symbol.asyncIterator]() {
         return this;

@@ -204,34 +204,70 @@ export class Inbox<T extends string | Uint8Array> {
   }
 
   /** Takes the next message, and waits for one if none is queued; `null` after a clean end. */
-  take(): Promise<T | null>;
-  take(options: WaitOptions): Promise<T | null>;
   take(options?: WaitOptions): Promise<T | null> {
     if (options !== undefined) {
       return this.#wait(0, options) as Promise<T | null>;
     }
-    if (
-      this.#first === null && this.#items.length > 0 &&
-      this.#failures.length === 0 && this.#gate.pass()
-    ) {
-      return Promise.resolve(this.#shift() as T);
+    if (this.#hasMessage()) return Promise.resolve(this.#shift() as T);
+    return new Promise((resolve, reject) => this.#waitForOne(resolve, reject));
+  }
+
+  /**
+   * Takes the next message as the result of an async iterator.
+   *
+   * `take().then()` would need two promises and two promise jobs more for each
+   * message. Deno's WebSocket does not wait for the consumer, so a consumer that
+   * needs more promise jobs than the socket falls behind a feed that never pauses.
+   *
+   * @param isEnd Whether an error is the end of the iteration.
+   */
+  next(
+    isEnd: (error: unknown) => boolean,
+  ): Promise<IteratorResult<T, undefined>> {
+    if (this.#hasMessage()) {
+      return Promise.resolve({ done: false, value: this.#shift() as T });
     }
-    return new Promise((resolve, reject) => {
-      const waiter = new Waiter<T>(
-        0,
-        resolve as Waiter<T>["resolve"],
-        reject,
-        this,
-      );
-      if (
-        this.#first === null && this.#items.length === 0 && !this.#ended &&
-        this.#gate.pass()
-      ) {
-        this.#gate.reset();
-        waiter.queued = true;
-        this.#first = this.#last = waiter;
-      } else this.#admit(waiter);
-    });
+    return new Promise((resolve, reject) =>
+      this.#waitForOne(
+        (value) =>
+          resolve(
+            value === null
+              ? { done: true, value: undefined }
+              : { done: false, value },
+          ),
+        (error) =>
+          isEnd(error)
+            ? resolve({ done: true, value: undefined })
+            : reject(error),
+      )
+    );
+  }
+
+  /** Whether a message is queued that a call can take at once. */
+  #hasMessage(): boolean {
+    return this.#first === null && this.#items.length > 0 &&
+      this.#failures.length === 0 && this.#gate.pass();
+  }
+
+  /** Makes a call that waits for one message, without a time limit. */
+  #waitForOne(
+    resolve: (message: T | null) => void,
+    reject: (reason: unknown) => void,
+  ): void {
+    const waiter = new Waiter<T>(
+      0,
+      resolve as Waiter<T>["resolve"],
+      reject,
+      this,
+    );
+    if (
+      this.#first === null && this.#items.length === 0 && !this.#ended &&
+      this.#gate.pass()
+    ) {
+      this.#gate.reset();
+      waiter.queued = true;
+      this.#first = this.#last = waiter;
+    } else this.#admit(waiter);
   }
 
   /**

@@ -263,6 +263,30 @@ for (const overflow of ["error", "drop-oldest"] as const) {
   });
 }
 
+test("direct notices the end of a feed that it holds back once messages are received", async () => {
+  const count = 5_000;
+  await using server = rawServer(async (peer) => {
+    await upgrade(peer);
+    for (let i = 0; i < count; i++) await peer.send(`${i}`.padEnd(1000));
+    await peer.closeFrame(1000);
+    await peer.waitForEnd();
+  });
+  const [connection] = await connectWebSocket(server.url, {
+    ...direct,
+    maxBuffer: { messages: 400 },
+  });
+  await eventually(
+    () => connection.buffered.messages > 100,
+    "the buffer to fill",
+  );
+  assertEquals(await Promise.race([connection.closed, delay(200)]), undefined);
+  for (let i = 0; i < count; i++) {
+    assertEquals(parseInt(await connection.recv() ?? "", 10), i);
+  }
+  assertEquals(await connection.recv(), null);
+  assertEquals((await connection.closed).clean, true);
+});
+
 test("direct completes a close while the feed is held back", async () => {
   const sent = { count: 0 };
   await using server = rawServer(flood(sent));

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { connectWebSocket } from "@wstap/wstap";
+import { connectWebSocket, type WebSocketConnection } from "@wstap/wstap";
 import { answerClose, test } from "./fixtures/captures.ts";
 import { spawnServer } from "./fixtures/child.ts";
 import { rawServer } from "./fixtures/raw.ts";
@@ -42,3 +42,27 @@ test("capture none works where a token is good for one connection", async () => 
   assertEquals(await connection.recv(), "x");
   await connection.close();
 });
+
+for (
+  const [loop, received] of [
+    ["recv()", async (connection: WebSocketConnection) => {
+      let count = 0;
+      while (await connection.recv() !== null) count++;
+      return count;
+    }],
+    ["for await", async (connection: WebSocketConnection) => {
+      let count = 0;
+      for await (const _ of connection) count++;
+      return count;
+    }],
+  ] as const
+) {
+  test(`a loop of ${loop} is not left behind by a feed that never pauses`, async () => {
+    await using server = await spawnServer("raw");
+    const [connection] = await connectWebSocket(
+      `${server.url}/?n=100000&size=100`,
+      { capture: "none", maxBuffer: { messages: 1000 } },
+    );
+    assertEquals(await received(connection), 100_000);
+  });
+}

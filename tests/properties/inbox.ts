@@ -271,8 +271,10 @@ class Real {
     const { signal } = controller;
     const result: Promise<string | string[] | null> = max > 0
       ? this.inbox.takeBatch(duration!, max, signal)
-      : duration === undefined && id % 2 === 0
+      : duration === undefined && id % 4 === 0
       ? this.inbox.take() // which has a way of its own
+      : duration === undefined && id % 4 === 2
+      ? this.inbox.next(() => false).then(({ value }) => value ?? null)
       : this.inbox.take({ timeout: duration, signal });
     result.then(
       (value) =>
