@@ -394,9 +394,9 @@ export class WebSocketConnection<T = string>
       } catch (error) {
         // takeBatch() rejects with a ConnectionClosedError for a close and for a
         // loss alike, so the outcome decides.
-        if (!(error instanceof ConnectionClosedError)) throw error;
+        if (!isClosedError(error)) throw error;
         const outcome = this.#inbox.outcome;
-        if (outcome === null || this.#endsQuietly(error)) return;
+        if (outcome === null || this.#onEnd !== undefined) return;
         throw outcome.error;
       }
       if (batch.length > 0) yield batch;
@@ -423,12 +423,8 @@ export class WebSocketConnection<T = string>
     let ended = false;
     const end = () =>
       Promise.resolve({ done: true, value: undefined } as const);
-    const isEnd = (error: unknown) => this.#endsQuietly(error);
     return {
-      next: () =>
-        ended
-          ? end()
-          : this.#inbox.next(isEnd) as Promise<IteratorResult<T, undefined>>,
+      next: () => ended ? end() : this.#next(),
       return: () => {
         ended = true;
         return end();
@@ -574,9 +570,9 @@ export class WebSocketConnection<T = string>
   get readable(): ReadableStream<T> {
     return this.#readable ??= new ReadableStream<T>({
       pull: async (controller) => {
-        const message = await this.#next();
-        if (message === null) controller.close();
-        else controller.enqueue(message);
+        const { done, value } = await this.#next();
+        if (done) controller.close();
+        else controller.enqueue(value);
       },
       cancel: async () => void await this.close(),
     }, { highWaterMark: 0 });
@@ -601,18 +597,10 @@ export class WebSocketConnection<T = string>
     }) as T | null;
   }
 
-  /** Takes the next message of the stream; `null` at its end. */
-  async #next(): Promise<T | null> {
-    try {
-      return await this.#inbox.take() as T | null;
-    } catch (error) {
-      if (this.#endsQuietly(error)) return null;
-      throw error;
-    }
-  }
-
-  #endsQuietly(error: unknown): boolean {
-    return this.#onEnd !== undefined && error instanceof ConnectionClosedError;
+  /** Takes the next message of an iteration, which ends quietly at a loss if `connections()` handles it. */
+  #next(): Promise<IteratorResult<T, undefined>> {
+    const isEnd = this.#onEnd === undefined ? never : isClosedError;
+    return this.#inbox.next(isEnd) as Promise<IteratorResult<T, undefined>>;
   }
 
   #receive(data: string | Uint8Array<ArrayBuffer>): void {
@@ -838,6 +826,14 @@ export class WebSocketConnection<T = string>
 }
 
 function nothing(): void {}
+
+function never(): boolean {
+  return false;
+}
+
+function isClosedError(error: unknown): boolean {
+  return error instanceof ConnectionClosedError;
+}
 
 /** Converts data to what `Socket.send()` takes, without copying it. */
 function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {
