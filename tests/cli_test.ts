@@ -11,7 +11,7 @@ import { PATIENCE, run, start } from "./fixtures/cli.ts";
 import { command } from "./fixtures/command.ts";
 import { frame, parseClose, type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
-import { eventually, within } from "./fixtures/wait.ts";
+import { eventually, untilStill, within } from "./fixtures/wait.ts";
 
 const LOCAL = "--allow-net=127.0.0.1";
 const windows = Deno.build.os === "windows";
@@ -553,17 +553,8 @@ Deno.test("a slow reader of the pipe slows the feed down with --capture direct",
     {},
     false,
   );
-  let before = -1;
-  await eventually(
-    async () => {
-      const stands = sent > 0 && sent === before;
-      before = sent;
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      return stands && sent === before;
-    },
-    "the feed standing still",
-    PATIENCE,
-  );
+  await eventually(() => sent > 0, "the feed to begin", PATIENCE);
+  await untilStill(() => sent, "the feed to stand still");
   assert(sent < COUNT, "it held nothing back");
   let length = 0;
   for await (const chunk of running.process.stdout) length += chunk.length;

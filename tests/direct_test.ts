@@ -14,7 +14,7 @@ import { certificates } from "./fixtures/certs.ts";
 import { spawnServer } from "./fixtures/child.ts";
 import { runClient } from "./fixtures/client.ts";
 import { acceptKey, frame, type Peer, rawServer } from "./fixtures/raw.ts";
-import { delay, eventually, within } from "./fixtures/wait.ts";
+import { delay, eventually, untilStill, within } from "./fixtures/wait.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -244,13 +244,11 @@ for (const overflow of ["error", "drop-oldest"] as const) {
     const maxBuffer = { messages: 400 };
     const options = { ...direct, maxBuffer, overflow };
     const [connection] = await connectWebSocket(server.url, options);
-    let last = -1;
-    await eventually(() => {
-      const stands = connection.buffered.messages > 100 &&
-        sent.count === last;
-      last = sent.count;
-      return stands;
-    }, "the peer to be held back");
+    await eventually(
+      () => connection.buffered.messages > 100,
+      "the buffer to fill",
+    );
+    await untilStill(() => sent.count, "the peer to be held back");
     // Past its mark by no more than one read and one message.
     const { messages } = connection.buffered;
     assert(messages <= 100 + 512 * 1024 / 1000 + 1);

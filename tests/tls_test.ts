@@ -16,7 +16,7 @@ import {
   tunnelProxy,
 } from "./fixtures/proxies.ts";
 import { type Peer, rawServer } from "./fixtures/raw.ts";
-import { eventually, within } from "./fixtures/wait.ts";
+import { eventually, untilStill, within } from "./fixtures/wait.ts";
 
 /** Whether Node's TLS is up to it in this Deno. */
 const CAN = !/^2\.[0-7]\./.test(Deno.version.deno);
@@ -141,12 +141,7 @@ test("direct holds a fast server back behind an https: proxy", async () => {
     () => connection.buffered.messages >= 10,
     "the buffer to fill",
   );
-  let before = -1;
-  await eventually(() => {
-    const isHeld = before === sent;
-    before = sent;
-    return isHeld;
-  }, "the server to be held back");
+  await untilStill(() => sent, "the server to be held back");
   assert(sent < count, "the server was never held back");
   for (let i = 0; i < count; i++) {
     assertEquals(parseInt(`${await connection.recv()}`), i);

@@ -35,7 +35,18 @@ export async function startTls(
   // Loaded here, where they are needed: they take a while.
   const { Duplex } = await import("node:stream");
   const { connect } = await import("node:tls");
-  const below = new Duplex(duplexOptions(conn));
+  // Resolved when bytes are wanted; `null` while they are. `node:tls` takes and
+  // decrypts all that arrives, however little of it is read, so nothing may arrive
+  // that is not wanted.
+  let held: PromiseWithResolvers<void> | null = null;
+  const below = new Duplex(duplexOptions({
+    async read(buffer) {
+      await held?.promise;
+      return await conn.read(buffer);
+    },
+    write: (bytes) => conn.write(bytes),
+    close: () => conn.close(),
+  }));
   // The TLS socket fails with it, and reports the error.
   below.on("error", () => {});
   const socket = connect({
@@ -60,12 +71,16 @@ export async function startTls(
     close();
     throw error;
   }
+  held = Promise.withResolvers();
   const chunks = socket[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array();
   return {
     async read(buffer) {
       if (rest.length === 0) {
+        held?.resolve();
+        held = null;
         const { done, value } = await chunks.next();
+        held = Promise.withResolvers();
         if (done) return null;
         rest = value;
       }
