@@ -243,7 +243,7 @@ export class Inbox<T extends string | Uint8Array> {
     );
   }
 
-  /** Whether a message is queued that a call can take at once. */
+  /** Whether a call can take a message at once. Counts the call if so. */
   #hasMessage(): boolean {
     return this.#first === null && this.#items.length > 0 &&
       this.#failures.length === 0 && this.#gate.pass();
