@@ -1,7 +1,11 @@
 /** What only our own socket does; contract_test.ts has what all of them do. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { connectWebSocket, HandshakeError } from "@wstap/wstap";
+import {
+  type ConnectOptions,
+  connectWebSocket,
+  HandshakeError,
+} from "@wstap/wstap";
 import {
   answerClose,
   greet,
@@ -237,17 +241,28 @@ function flood(sent: { count: number }) {
   };
 }
 
+/** Connects to a server that floods, with room for 100 messages, and waits until they are there. */
+async function connectUntilFull(
+  url: string,
+  options: Pick<ConnectOptions, "overflow" | "idleTimeout"> = {},
+) {
+  const [connection] = await connectWebSocket(url, {
+    ...options,
+    ...direct,
+    maxBuffer: { messages: 400 },
+  });
+  await eventually(
+    () => connection.buffered.messages > 100,
+    "the buffer to fill",
+  );
+  return connection;
+}
+
 for (const overflow of ["error", "drop-oldest"] as const) {
   test(`direct holds a fast peer back and loses nothing, whatever overflow says (${overflow})`, async () => {
     const sent = { count: 0 };
     await using server = rawServer(flood(sent));
-    const maxBuffer = { messages: 400 };
-    const options = { ...direct, maxBuffer, overflow };
-    const [connection] = await connectWebSocket(server.url, options);
-    await eventually(
-      () => connection.buffered.messages > 100,
-      "the buffer to fill",
-    );
+    const connection = await connectUntilFull(server.url, { overflow });
     await untilStill(() => sent.count, "the peer to be held back");
     // Past its mark by no more than one read and one message.
     const { messages } = connection.buffered;
@@ -269,14 +284,7 @@ test("direct notices the end of a feed that it holds back once messages are rece
     await peer.closeFrame(1000);
     await peer.waitForEnd();
   });
-  const [connection] = await connectWebSocket(server.url, {
-    ...direct,
-    maxBuffer: { messages: 400 },
-  });
-  await eventually(
-    () => connection.buffered.messages > 100,
-    "the buffer to fill",
-  );
+  const connection = await connectUntilFull(server.url);
   assertEquals(await Promise.race([connection.closed, delay(200)]), undefined);
   for (let i = 0; i < count; i++) {
     assertEquals(parseInt(await connection.recv() ?? "", 10), i);
@@ -288,14 +296,7 @@ test("direct notices the end of a feed that it holds back once messages are rece
 test("direct completes a close while the feed is held back", async () => {
   const sent = { count: 0 };
   await using server = rawServer(flood(sent));
-  const [connection] = await connectWebSocket(server.url, {
-    ...direct,
-    maxBuffer: { messages: 400 },
-  });
-  await eventually(
-    () => connection.buffered.messages > 100,
-    "the buffer to fill",
-  );
+  const connection = await connectUntilFull(server.url);
   const { messages } = connection.buffered;
   assertEquals((await connection.close()).clean, true);
   assertEquals((await connection.recvBatch(0)).length, messages);
@@ -304,15 +305,9 @@ test("direct completes a close while the feed is held back", async () => {
 
 test("direct does not take being held back for idleness", async () => {
   await using server = rawServer(flood({ count: 0 }));
-  const [connection] = await connectWebSocket(server.url, {
-    ...direct,
-    maxBuffer: { messages: 400 },
+  const connection = await connectUntilFull(server.url, {
     idleTimeout: "100ms",
   });
-  await eventually(
-    () => connection.buffered.messages > 100,
-    "the buffer to fill",
-  );
   await delay(300);
   assert(
     await Promise.race([connection.closed, true]) === true,
