@@ -26,7 +26,7 @@ import {
   upgrade,
 } from "./fixtures/captures.ts";
 import { frame, rawServer } from "./fixtures/raw.ts";
-import { delay, eventually, within } from "./fixtures/wait.ts";
+import { delay, eventually, untilStill, within } from "./fixtures/wait.ts";
 
 type Connection = WebSocketConnection<string | Uint8Array>;
 
@@ -200,6 +200,24 @@ each.test("send() sends strings as text, and every BufferSource as a binary mess
   }
 });
 
+/** How many bytes the system takes for a peer that does not read. */
+async function systemTakes(): Promise<number> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepting = listener.accept();
+  const { port } = listener.addr as Deno.NetAddr;
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  using _peer = await accepting;
+  const chunk = new Uint8Array(64 * 1024);
+  let taken = 0;
+  const writing = (async () => {
+    while (true) taken += await conn.write(chunk);
+  })().catch(() => {}); // the connection is closed
+  await untilStill(() => taken, "the system to take no more");
+  conn.close();
+  await writing;
+  return taken;
+}
+
 /** Sends to a peer that does not read, until a call waits; gives that call. */
 async function fillUp(
   connection: Connection,
@@ -221,6 +239,9 @@ each.test("send() waits with more than 1 MiB queued while the peer does not read
   await using it = await link(capture);
   const { waiting, sent } = await fillUp(it.connection);
   assert(sent > 2 ** 20, `${sent}`);
+  // The system takes about as much each time.
+  const queued = sent - await systemTakes();
+  assert(queued < 4 * 2 ** 20, `${queued}`);
   let bytes = 0;
   while (bytes < sent) bytes += (await it.peer.readFrame())!.payload.length;
   await waiting;
