@@ -662,12 +662,11 @@ export class WebSocketConnection<T = string>
     );
   }
 
-  /** Sends a close frame. The inbox has ended before, so messages that still arrive are discarded. */
+  /** Sends a close frame. The inbox has ended before, so reading goes on if it was paused, and messages that still arrive are discarded. */
   #startClosing(info: CloseInfo, ours: boolean): void {
     this.#state = { phase: "closing", info, ours };
     this.#cancelIdleTimeout();
     this.#cancelPing();
-    this.#socket.resume(); // the peer's close frame comes after what has not been read yet
     this.#socket.close(info.code, info.reason);
     this.#cancelCloseTimeout = after(
       this.#settings.closeTimeout,

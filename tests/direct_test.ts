@@ -319,6 +319,23 @@ test("direct does not take being held back for idleness", async () => {
   await connection.close();
 });
 
+test("direct counts the time of idleness from the moment at which it reads on", async () => {
+  await using server = rawServer(async (peer) => {
+    await upgrade(peer);
+    for (let i = 0; i < 101; i++) await peer.send("x");
+    await peer.waitForEnd();
+  });
+  const connection = await connectUntilFull(server.url, {
+    idleTimeout: "400ms",
+  });
+  await delay(700);
+  assertEquals((await connection.recvBatch(0)).length, 101);
+  const start = performance.now();
+  const { reason } = await connection.closed;
+  assertEquals(reason, "idle timeout");
+  assert(performance.now() - start > 300);
+});
+
 test("direct asks for http/1.1 by ALPN, and trusts no authority but the usual ones unasked", async () => {
   const { ca, server: identity } = await certificates();
   const chosen: (string | null)[] = [];
