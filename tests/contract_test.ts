@@ -205,15 +205,15 @@ async function systemTakes(): Promise<number> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const accepting = listener.accept();
   const { port } = listener.addr as Deno.NetAddr;
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  using _peer = await accepting;
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const peer = await accepting;
   const chunk = new Uint8Array(64 * 1024);
   let taken = 0;
   const writing = (async () => {
     while (true) taken += await conn.write(chunk);
-  })().catch(() => {}); // the connection is closed
+  })().catch(() => {}); // the peer has gone
   await untilStill(() => taken, "the system to take no more");
-  conn.close();
+  peer.close();
   await writing;
   return taken;
 }
