@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  ConnectionClosedError,
   type ConnectOptions,
   connectWebSocket,
   HandshakeError,
@@ -151,6 +152,32 @@ test("direct cuts a peer that never answers a close, and at once where the signa
     else await connection.close();
     assertEquals((await connection.closed).clean, false);
     await within(ended.promise, 5_000, "the server to see the end");
+  }
+});
+
+test("direct cuts a peer that reads nothing while a send waits", async () => {
+  for (const aborted of [false, true]) {
+    const controller = new AbortController();
+    await using it = await link("direct", {
+      closeTimeout: "100ms",
+      signal: controller.signal,
+    });
+    const chunk = new Uint8Array(512 * 1024);
+    let waiting;
+    do {
+      waiting = it.connection.send(chunk);
+      waiting.catch(() => {});
+    } while (
+      await Promise.race([
+        waiting.then(() => true),
+        delay(100).then(() => false),
+      ])
+    );
+    if (aborted) controller.abort();
+    else it.connection.close();
+    const end = await within(it.connection.closed, 5_000, "the end");
+    assertEquals(end, { code: 1006, reason: "", clean: false });
+    await assertRejects(() => waiting, ConnectionClosedError);
   }
 });
 

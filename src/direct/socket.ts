@@ -198,7 +198,7 @@ export class DirectSocket implements Socket, FrameHandler {
     this.#stopWriting();
     await this.#linger();
     closeQuietly(this.#conn);
-    await this.#writing;
+    await this.#written();
     this.#deflate?.inflater.close();
     this.#deflate?.deflater.close();
     this.#events!.onRelease();
@@ -247,7 +247,7 @@ export class DirectSocket implements Socket, FrameHandler {
   async #linger(): Promise<void> {
     const cancel = after(LINGER, () => closeQuietly(this.#conn));
     try {
-      await this.#writing;
+      await this.#written();
       const buffer = new Uint8Array(16 * 1024);
       while (await this.#conn.read(buffer) !== null) {
         await new Promise<void>(nextTurnOfTheEventLoop);
@@ -257,6 +257,18 @@ export class DirectSocket implements Socket, FrameHandler {
     } finally {
       cancel();
     }
+  }
+
+  /**
+   * Waits until nothing is being written, for at most `LINGER` milliseconds. In Deno
+   * 2.5, closing a connection does not end a write that waits for the peer.
+   */
+  async #written(): Promise<void> {
+    if (this.#writing === null) return;
+    const late = Promise.withResolvers<void>();
+    const cancel = after(LINGER, late.resolve);
+    await Promise.race([this.#writing, late.promise]);
+    cancel();
   }
 
   /** Sends a close frame, after which nothing is sent. Does nothing if one has been sent. */
