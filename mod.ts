@@ -36,7 +36,7 @@ export {
   ConnectionClosedError,
   HandshakeError,
 } from "./src/errors.ts";
-export type { HandshakeRequest, HttpOptions } from "./src/handshake/request.ts";
+export type { HandshakeRequest, HttpOptions } from "./src/http/request.ts";
 export type { ConnectOptions } from "./src/options.ts";
 export {
   connections,

@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer";
 import zlib from "node:zlib";
 import { Deflate, Inflate } from "npm:fflate@0.8.2";
-import { createDeflate } from "../src/direct/deflate.ts";
+import { createDeflate } from "../src/websocket/deflate.ts";
 
 const ROUNDS = 7;
 const SYNC = zlib.constants.Z_SYNC_FLUSH;

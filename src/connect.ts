@@ -1,14 +1,14 @@
 import { WebSocketConnection } from "./connection.ts";
-import { after } from "./duration.ts";
-import { openDirect } from "./direct/direct.ts";
-import type { HandshakeContext } from "./handshake/request.ts";
+import { after } from "./timers.ts";
+import { openDirect } from "./direct/open.ts";
+import type { HandshakeContext } from "./http/request.ts";
 import {
   handshakeError,
   parseTarget,
   redirected,
   type Target,
-} from "./handshake/target.ts";
-import { openPlain } from "./native/none.ts";
+} from "./http/target.ts";
+import { openPlain } from "./native/plain.ts";
 import { openWithPreflight } from "./native/preflight.ts";
 import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
 import type { HandshakeResponse } from "./response.ts";

@@ -1,4 +1,5 @@
-import { after, type DurationLike, parseDuration } from "./duration.ts";
+import { after } from "./timers.ts";
+import { type DurationLike, parseDuration } from "./duration.ts";
 import {
   BinaryMessageError,
   BufferOverflowError,
@@ -7,7 +8,8 @@ import {
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import type { Settings } from "./options.ts";
 import type { Socket, SocketEnd, SocketEvents } from "./socket.ts";
-import { checkSignal, kindOf, printable } from "./text.ts";
+import { checkSignal, kindOf } from "./checks.ts";
+import { printable } from "./escape.ts";
 
 /**
  * The close code and reason of a connection.

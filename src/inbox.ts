@@ -1,4 +1,4 @@
-import { after } from "./duration.ts";
+import { after } from "./timers.ts";
 import { Gate } from "./gate.ts";
 import { Queue } from "./queue.ts";
 

@@ -1,5 +1,5 @@
 import { type DurationLike, parseDuration } from "./duration.ts";
-import type { HandshakeRequest, HttpOptions } from "./handshake/request.ts";
+import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import type { Limit } from "./inbox.ts";
 import {
   checkCallback,
@@ -7,7 +7,7 @@ import {
   checkSignal,
   kindOf,
   oneOf,
-} from "./text.ts";
+} from "./checks.ts";
 
 /**
  * Options of {@linkcode connectWebSocket}. All of them are optional.

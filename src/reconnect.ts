@@ -4,13 +4,15 @@ import {
   type ConnectionEnd,
   WebSocketConnection,
 } from "./connection.ts";
-import { isProxyRefusal } from "./direct/proxy.ts";
-import { after, type DurationLike, parseDuration, sleep } from "./duration.ts";
+import { isProxyRefusal } from "./proxy/proxy.ts";
+import { after, sleep } from "./timers.ts";
+import { type DurationLike, parseDuration } from "./duration.ts";
 import { ConnectionClosedError, HandshakeError } from "./errors.ts";
-import { checkHeaders, parseTarget, type Target } from "./handshake/target.ts";
+import { checkHeaders, parseTarget, type Target } from "./http/target.ts";
 import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
 import type { HandshakeResponse } from "./response.ts";
-import { checkCallback, checkCount, kindOf, oneOf, printable } from "./text.ts";
+import { checkCallback, checkCount, kindOf, oneOf } from "./checks.ts";
+import { printable } from "./escape.ts";
 
 /**
  * Options of {@linkcode connections}. All of them are optional.

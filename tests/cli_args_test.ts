@@ -1,12 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { checkCommand, parseArguments } from "../src/cli/arguments.ts";
+import { checkCommand, parseArguments } from "../src/cli/flags/parse.ts";
 import { CliError, EXIT, explain } from "../src/cli/errors.ts";
-import { type Command, OPTIONS } from "../src/cli/options.ts";
+import { type Command, OPTIONS } from "../src/cli/flags/table.ts";
 import {
   pingSettings,
   replaySettings,
   tapSettings,
-} from "../src/cli/settings.ts";
+} from "../src/cli/flags/values.ts";
 
 const URL = "ws://127.0.0.1:9/";
 

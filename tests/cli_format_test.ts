@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
-import { nearest } from "../src/cli/arguments.ts";
-import { requestHead } from "../src/cli/connect.ts";
-import { lines } from "../src/cli/io.ts";
+import { nearest } from "../src/cli/flags/parse.ts";
+import { requestHead } from "../src/cli/commands/connect.ts";
+import { lines } from "../src/cli/files.ts";
 import {
   createRender,
   isJson,
   oneLine,
   prettyJson,
-} from "../src/cli/render.ts";
+} from "../src/cli/terminal/render.ts";
 import {
   number,
   shownUrl,
@@ -15,7 +15,7 @@ import {
   time,
   visible,
   visibleBytes,
-} from "../src/cli/text.ts";
+} from "../src/cli/terminal/text.ts";
 
 type Settings = Parameters<typeof createRender>[0];
 

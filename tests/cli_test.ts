@@ -6,7 +6,7 @@ import {
   isFor,
   OPTIONS,
   SHELLS,
-} from "../src/cli/options.ts";
+} from "../src/cli/flags/table.ts";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
 import { command } from "./fixtures/command.ts";
 import { frame, parseClose, type Peer, rawServer } from "./fixtures/raw.ts";

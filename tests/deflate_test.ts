@@ -3,8 +3,8 @@ import {
   createDeflate,
   type DeflateParameters,
   parseAgreement,
-} from "../src/direct/deflate.ts";
-import { MAX_MESSAGE, ProtocolError } from "../src/direct/frames.ts";
+} from "../src/websocket/deflate.ts";
+import { MAX_MESSAGE, ProtocolError } from "../src/websocket/receiver.ts";
 import config from "../deno.json" with { type: "json" };
 import importMap from "../without_jsr/import_map.json" with { type: "json" };
 import { rootUrl } from "./fixtures/command.ts";

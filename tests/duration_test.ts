@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { type DurationLike, parseDuration } from "@wstap/wstap";
-import { after, sleep } from "../src/duration.ts";
+import { after, sleep } from "../src/timers.ts";
 import { UNITS } from "./fixtures/units.ts";
 
 const SECOND = 1000;

@@ -12,19 +12,19 @@ import {
   assertThrows,
 } from "@std/assert";
 import { HandshakeError, HandshakeResponse } from "@wstap/wstap";
-import { type Answer, judge, networkReason } from "../src/handshake/judge.ts";
+import { type Answer, judge, networkReason } from "../src/http/upgrade.ts";
 import {
   acceptFor,
   createKey,
   type HandshakeContext,
   requestHeaders,
-} from "../src/handshake/request.ts";
+} from "../src/http/request.ts";
 import {
   displayUrl,
   httpUrl,
   parseTarget,
   redirected,
-} from "../src/handshake/target.ts";
+} from "../src/http/target.ts";
 
 // --- The target ---
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { connections, connectWebSocket, HandshakeError } from "@wstap/wstap";
-import { isExempt, type ReadVariable, routeFor } from "../src/direct/proxy.ts";
+import { isExempt, type ReadVariable, routeFor } from "../src/proxy/proxy.ts";
 import { answerClose } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { socksProxy, tunnelProxy } from "./fixtures/proxies.ts";

@@ -5,7 +5,7 @@ import {
   FrameDecoder,
   type FrameHandler,
   OPCODE,
-} from "../src/direct/frames.ts";
+} from "../src/websocket/receiver.ts";
 import { ReadBuffer } from "../src/direct/read_buffer.ts";
 
 const MAX_SIZE = 512 * 1024;

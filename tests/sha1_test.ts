@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { sha1 } from "../src/handshake/sha1.ts";
+import { sha1 } from "../src/http/sha1.ts";
 
 Deno.test("sha1() digests bytes of every length as WebCrypto does", async () => {
   for (let length = 0; length < 260; length++) {

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { decodeLatin1, encodeLatin1, printable, quote } from "../src/text.ts";
+import { decodeLatin1, encodeLatin1 } from "../src/http/encoding.ts";
+import { printable, quote } from "../src/escape.ts";
 
 const PRINTABLE: [text: string, expected: string][] = [
   ["plain text, ünïcödé 😀", "plain text, ünïcödé 😀"],

@@ -3,7 +3,7 @@ import {
   ConnectionClosedError,
   HandshakeError,
 } from "../../mod.ts";
-import { visible } from "./text.ts";
+import { visible } from "./terminal/text.ts";
 
 /** The exit codes of the command line, as `--help` lists them. */
 export const EXIT = {

@@ -4,22 +4,22 @@ import {
   checkCommand,
   nearest,
   parseArguments,
-} from "./arguments.ts";
-import { startDemo } from "./demo.ts";
+} from "./flags/parse.ts";
+import { startDemo } from "./commands/demo.ts";
 import { EXIT, type ExitCode, explain, usageError } from "./errors.ts";
-import { print } from "./io.ts";
-import { Notes } from "./notes.ts";
-import { COMMANDS, completions, help } from "./options.ts";
-import { ping } from "./ping.ts";
-import { replay } from "./replay.ts";
+import { print } from "./files.ts";
+import { Notes } from "./terminal/stderr.ts";
+import { COMMANDS, completions, help } from "./flags/table.ts";
+import { ping } from "./commands/ping.ts";
+import { replay } from "./commands/replay.ts";
 import {
   pingSettings,
   replaySettings,
   tapSettings,
   whole,
-} from "./settings.ts";
+} from "./flags/values.ts";
 import { Stop } from "./stop.ts";
-import { tap } from "./tap.ts";
+import { tap } from "./commands/tap.ts";
 
 /** How long the demo taps its feed when nothing else ends it. */
 const DEMO_DURATION = 10_000;

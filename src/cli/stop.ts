@@ -1,4 +1,4 @@
-import { after } from "../duration.ts";
+import { after } from "../timers.ts";
 import { EXIT, type ExitCode } from "./errors.ts";
 
 /**

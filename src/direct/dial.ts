@@ -1,9 +1,9 @@
 import { HandshakeError } from "../errors.ts";
-import { networkError } from "../handshake/judge.ts";
-import type { Target } from "../handshake/target.ts";
-import type { HandshakeContext } from "../handshake/request.ts";
-import { closeQuietly, type Conn } from "./http1.ts";
-import { hostOf, openTunnel, routeFor } from "./proxy.ts";
+import { networkError } from "../http/upgrade.ts";
+import type { Target } from "../http/target.ts";
+import type { HandshakeContext } from "../http/request.ts";
+import { closeQuietly, type Conn } from "../http/head.ts";
+import { hostOf, openTunnel, routeFor } from "../proxy/proxy.ts";
 import { startTls } from "./tls.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { after } from "../duration.ts";
+import { after } from "../timers.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import type { PingOptions } from "../socket.ts";
 

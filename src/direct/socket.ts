@@ -1,4 +1,4 @@
-import { after } from "../duration.ts";
+import { after } from "../timers.ts";
 import { nextTurnOfTheEventLoop } from "../gate.ts";
 import { Queue } from "../queue.ts";
 import type {
@@ -7,7 +7,7 @@ import type {
   SocketEnd,
   SocketEvents,
 } from "../socket.ts";
-import type { Deflater } from "./deflate.ts";
+import type { Deflater } from "../websocket/deflate.ts";
 import {
   encodeClose,
   encodeFrame,
@@ -17,8 +17,8 @@ import {
   type Inflater,
   OPCODE,
   ProtocolError,
-} from "./frames.ts";
-import { closeQuietly, type Conn } from "./http1.ts";
+} from "../websocket/receiver.ts";
+import { closeQuietly, type Conn } from "../http/head.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 

@@ -1,5 +1,5 @@
-import type { HandshakeContext } from "../handshake/request.ts";
-import type { Target } from "../handshake/target.ts";
+import type { HandshakeContext } from "../http/request.ts";
+import type { Target } from "../http/target.ts";
 
 /**
  * Creates an HTTP client for one connection. It uses HTTP/1.1 only, because over

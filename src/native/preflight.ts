@@ -1,20 +1,20 @@
-import { sleep } from "../duration.ts";
+import { sleep } from "../timers.ts";
 import { HandshakeError } from "../errors.ts";
-import { judge, networkError } from "../handshake/judge.ts";
+import { judge, networkError } from "../http/upgrade.ts";
 import {
   acceptFor,
   createKey,
   describeRequest,
   type HandshakeContext,
   requestHeaders,
-} from "../handshake/request.ts";
+} from "../http/request.ts";
 import {
   type Fields,
   handshakeError,
   httpUrl,
   type Redirect,
   type Target,
-} from "../handshake/target.ts";
+} from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import { createClient } from "./client.ts";

@@ -2,13 +2,13 @@ import {
   invalidUpgrade,
   negotiationProblem,
   networkReason,
-} from "../handshake/judge.ts";
+} from "../http/upgrade.ts";
 import {
   describeRequest,
   type HandshakeContext,
   socketHeaders,
-} from "../handshake/request.ts";
-import type { Target } from "../handshake/target.ts";
+} from "../http/request.ts";
+import type { Target } from "../http/target.ts";
 import type { Socket, SocketEvents } from "../socket.ts";
 import { needsClient } from "./client.ts";
 

@@ -6,14 +6,14 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { parseArguments } from "../../src/cli/arguments.ts";
+import { parseArguments } from "../../src/cli/flags/parse.ts";
 import { CliError } from "../../src/cli/errors.ts";
 import {
   OPTIONS,
   type SwitchName,
   type ValueName,
-} from "../../src/cli/options.ts";
-import { tapSettings } from "../../src/cli/settings.ts";
+} from "../../src/cli/flags/table.ts";
+import { tapSettings } from "../../src/cli/flags/values.ts";
 import { property } from "./property.ts";
 
 /** One option as it is meant, and as it is written. */

@@ -13,7 +13,7 @@ import {
   HandshakeError,
 } from "@wstap/wstap";
 import fc from "npm:fast-check@4.10.2";
-import { createDeflate } from "../../src/direct/deflate.ts";
+import { createDeflate } from "../../src/websocket/deflate.ts";
 import {
   encodeClose,
   encodeFrame,
@@ -21,7 +21,7 @@ import {
   FrameDecoder,
   type FrameDecoderOptions,
   ProtocolError,
-} from "../../src/direct/frames.ts";
+} from "../../src/websocket/receiver.ts";
 import * as ws from "npm:ws@8.23.0";
 import type { Capture } from "../fixtures/captures.ts";
 import { closePayload, frame, type Peer, rawServer } from "../fixtures/raw.ts";

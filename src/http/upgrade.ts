@@ -1,6 +1,6 @@
 import type { HandshakeError } from "../errors.ts";
 import { HandshakeResponse } from "../response.ts";
-import { printable, quote } from "../text.ts";
+import { printable, quote } from "../escape.ts";
 import { readBody } from "./body.ts";
 import type { HandshakeContext, HandshakeRequest } from "./request.ts";
 import { handshakeError, type Redirect, type Target } from "./target.ts";

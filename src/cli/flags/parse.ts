@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { usageError } from "./errors.ts";
+import { usageError } from "../errors.ts";
 import {
   type Command,
   isFor,
@@ -7,7 +7,7 @@ import {
   OPTIONS,
   type SwitchName,
   type ValueName,
-} from "./options.ts";
+} from "./table.ts";
 
 /** The words of the command line, sorted. Of the values nothing has been checked. */
 export interface Arguments {

@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { AnswerHeaders } from "../handshake/judge.ts";
-import { decodeLatin1, encodeLatin1 } from "../text.ts";
+import type { AnswerHeaders } from "./upgrade.ts";
+import { decodeLatin1, encodeLatin1 } from "./encoding.ts";
 
 /** The largest size of a response head in bytes, including 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;

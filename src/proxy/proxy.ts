@@ -5,18 +5,18 @@
  * @module
  */
 
-import { readBody } from "../handshake/body.ts";
-import { handshakeError, httpError } from "../handshake/judge.ts";
-import type { Target } from "../handshake/target.ts";
+import { readBody } from "../http/body.ts";
+import { handshakeError, httpError } from "../http/upgrade.ts";
+import type { Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
-import { basicAuth, decodePercent } from "../text.ts";
+import { basicAuth, decodePercent } from "../http/encoding.ts";
 import {
   type Conn,
   encodeHead,
   HeadReader,
   MalformedResponse,
   writeAll,
-} from "./http1.ts";
+} from "../http/head.ts";
 
 /** A proxy to connect through. */
 export interface Route {

@@ -7,7 +7,7 @@ import {
   MAX_MESSAGE,
   OPCODE,
   ProtocolError,
-} from "../src/direct/frames.ts";
+} from "../src/websocket/receiver.ts";
 import { closePayload, frame } from "./fixtures/raw.ts";
 
 const encoder = new TextEncoder();

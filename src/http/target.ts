@@ -1,5 +1,7 @@
 import { HandshakeError } from "../errors.ts";
-import { basicAuth, decodePercent, kindOf, quote } from "../text.ts";
+import { basicAuth, decodePercent } from "./encoding.ts";
+import { kindOf } from "../checks.ts";
+import { quote } from "../escape.ts";
 import type { HandshakeResponse } from "../response.ts";
 
 /** The URL, subprotocols and headers of a handshake request. */

@@ -3,15 +3,15 @@ import {
   invalidUpgrade,
   judge,
   networkError,
-} from "../handshake/judge.ts";
+} from "../http/upgrade.ts";
 import {
   acceptFor,
   createKey,
   describeRequest,
   type HandshakeContext,
   requestHeaders,
-} from "../handshake/request.ts";
-import type { Redirect, Target } from "../handshake/target.ts";
+} from "../http/request.ts";
+import type { Redirect, Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import {
@@ -19,7 +19,7 @@ import {
   type DeflateParameters,
   OFFER,
   parseAgreement,
-} from "./deflate.ts";
+} from "../websocket/deflate.ts";
 import { dial } from "./dial.ts";
 import {
   closeQuietly,
@@ -29,7 +29,7 @@ import {
   MalformedResponse,
   type ResponseHead,
   writeAll,
-} from "./http1.ts";
+} from "../http/head.ts";
 import { DirectSocket } from "./socket.ts";
 
 /** Opens wstap's own WebSocket: connects, makes the handshake, and returns a socket over the same connection. */

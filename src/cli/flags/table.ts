@@ -1,4 +1,4 @@
-import { usageError } from "./errors.ts";
+import { usageError } from "../errors.ts";
 import { BEARER_VARIABLE, USER_VARIABLE } from "./secrets.ts";
 
 /** What the command line can be asked for besides texts: `tap` is a URL alone. */

@@ -1,4 +1,4 @@
-import { sleep } from "../duration.ts";
+import { sleep } from "../../timers.ts";
 import {
   type Acceptance,
   type Client,
@@ -6,7 +6,7 @@ import {
   type Refusal,
   type Server,
   type ServerRequest,
-} from "./server.ts";
+} from "../../replay/server.ts";
 
 /** How many events a second the feed sends. */
 const RATE = 4;

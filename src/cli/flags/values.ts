@@ -3,17 +3,17 @@ import {
   type ConnectOptions,
   parseDuration,
   type ReconnectOptions,
-} from "../../mod.ts";
-import { isCloseCode } from "../direct/frames.ts";
-import { checkHeaders } from "../handshake/target.ts";
-import { decodePercent } from "../text.ts";
-import type { Arguments } from "./arguments.ts";
-import { usageError } from "./errors.ts";
-import { readBytes, readText } from "./io.ts";
-import { OPTIONS, type ValueName } from "./options.ts";
-import type { Ending } from "./recording.ts";
+} from "../../../mod.ts";
+import { isCloseCode } from "../../websocket/receiver.ts";
+import { checkHeaders } from "../../http/target.ts";
+import { decodePercent } from "../../http/encoding.ts";
+import type { Arguments } from "./parse.ts";
+import { usageError } from "../errors.ts";
+import { readBytes, readText } from "../files.ts";
+import { OPTIONS, type ValueName } from "./table.ts";
+import type { Ending } from "../../replay/recording.ts";
 import { authorization, headerLines, secret } from "./secrets.ts";
-import { decodeText } from "./text.ts";
+import { decodeText } from "../terminal/text.ts";
 
 /** How messages are written. */
 export type Format = "text" | "json" | "ndjson";

@@ -4,16 +4,16 @@ import {
   ConnectionClosedError,
   HandshakeError,
   type HandshakeResponse,
-} from "../../mod.ts";
+} from "../../../mod.ts";
 import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
-import { EXIT, type ExitCode, OutputClosed } from "./errors.ts";
-import { lines, Output, standardInput } from "./io.ts";
-import { type Notes, StatusLine, Totals } from "./notes.ts";
-import { closeLine, openLine, stopLine } from "./recording.ts";
-import { bodyStart, createRender, responseHead } from "./render.ts";
-import type { TapSettings } from "./settings.ts";
-import type { Stop } from "./stop.ts";
-import { decodeText } from "./text.ts";
+import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
+import { lines, Output, standardInput } from "../files.ts";
+import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
+import { closeLine, openLine, stopLine } from "../../replay/recording.ts";
+import { bodyStart, createRender, responseHead } from "../terminal/render.ts";
+import type { TapSettings } from "../flags/values.ts";
+import type { Stop } from "../stop.ts";
+import { decodeText } from "../terminal/text.ts";
 
 /** Writes the messages of a feed until the feed, a limit or a signal ends it. */
 export async function tap(

@@ -1,5 +1,5 @@
 import { fillRandom } from "../random.ts";
-import { base64 } from "../text.ts";
+import { base64 } from "./encoding.ts";
 import { sha1 } from "./sha1.ts";
 import type { Fields, Target } from "./target.ts";
 

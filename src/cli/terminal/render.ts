@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
-import type { HandshakeResponse } from "../../mod.ts";
-import type { TapSettings } from "./settings.ts";
+import type { HandshakeResponse } from "../../../mod.ts";
+import type { TapSettings } from "../flags/values.ts";
 import { decodeText, visible, visibleBytes } from "./text.ts";
 
 type Message = string | Uint8Array;

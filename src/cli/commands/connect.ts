@@ -4,10 +4,10 @@ import {
   type HandshakeRequest,
   type HandshakeResponse,
   type WebSocketConnection,
-} from "../../mod.ts";
-import type { TapSettings } from "./settings.ts";
-import type { Notes } from "./notes.ts";
-import { shownTarget, shownUrl, visible } from "./text.ts";
+} from "../../../mod.ts";
+import type { TapSettings } from "../flags/values.ts";
+import type { Notes } from "../terminal/stderr.ts";
+import { shownTarget, shownUrl, visible } from "../terminal/text.ts";
 
 /** A connection of the command line: binary messages are bytes. */
 export type Connection = WebSocketConnection<string | Uint8Array>;

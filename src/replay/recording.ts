@@ -6,12 +6,12 @@
  */
 
 import type { CloseInfo, HandshakeResponse } from "../../mod.ts";
-import { isCloseCode } from "../direct/frames.ts";
-import { encodeLatin1 } from "../text.ts";
-import { EXIT, fileError, usageError } from "./errors.ts";
-import { lines } from "./io.ts";
+import { isCloseCode } from "../websocket/receiver.ts";
+import { encodeLatin1 } from "../http/encoding.ts";
+import { EXIT, fileError, usageError } from "../cli/errors.ts";
+import { lines } from "../cli/files.ts";
 import type { Message } from "./server.ts";
-import { decodeText, shownUrl } from "./text.ts";
+import { decodeText, shownUrl } from "../cli/terminal/text.ts";
 
 /** The version of the format. Any other is refused. */
 const VERSION = 1;

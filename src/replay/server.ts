@@ -13,18 +13,18 @@ import {
   FrameDecoder,
   OPCODE,
   ProtocolError,
-} from "../direct/frames.ts";
+} from "../websocket/receiver.ts";
 import {
   closeQuietly,
   encodeHead,
   HeaderFields,
   HeadReader,
   writeAll,
-} from "../direct/http1.ts";
-import { after } from "../duration.ts";
-import { acceptFor } from "../handshake/request.ts";
-import { EXIT, fileError } from "./errors.ts";
-import { concat } from "./io.ts";
+} from "../http/head.ts";
+import { after } from "../timers.ts";
+import { acceptFor } from "../http/request.ts";
+import { EXIT, fileError } from "../cli/errors.ts";
+import { concat } from "../cli/files.ts";
 
 /** A text message is a string, a binary one is bytes. */
 export type Message = string | Uint8Array;

@@ -1,8 +1,8 @@
-import { sleep } from "../duration.ts";
-import { CliError, EXIT, type ExitCode, usageError } from "./errors.ts";
-import type { Notes } from "./notes.ts";
-import { print } from "./io.ts";
-import { Recording, type Summary } from "./recording.ts";
+import { sleep } from "../../timers.ts";
+import { CliError, EXIT, type ExitCode, usageError } from "../errors.ts";
+import type { Notes } from "../terminal/stderr.ts";
+import { print } from "../files.ts";
+import { Recording, type Summary } from "../../replay/recording.ts";
 import {
   type Acceptance,
   type Client,
@@ -11,10 +11,10 @@ import {
   type Message,
   type Refusal,
   type ServerRequest,
-} from "./server.ts";
-import type { Fault, ReplaySettings } from "./settings.ts";
-import type { Stop } from "./stop.ts";
-import { count, time, visible } from "./text.ts";
+} from "../../replay/server.ts";
+import type { Fault, ReplaySettings } from "../flags/values.ts";
+import type { Stop } from "../stop.ts";
+import { count, time, visible } from "../terminal/text.ts";
 
 /** Messages that are due together are sent together, up to so many bytes. */
 const MAX_WRITE = 64 * 1024;

@@ -1,12 +1,12 @@
-import { ConnectionClosedError } from "../../mod.ts";
-import { sleep } from "../duration.ts";
-import type { PingSettings } from "./settings.ts";
+import { ConnectionClosedError } from "../../../mod.ts";
+import { sleep } from "../../timers.ts";
+import type { PingSettings } from "../flags/values.ts";
 import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
-import { EXIT, type ExitCode } from "./errors.ts";
-import type { Notes } from "./notes.ts";
-import { Output } from "./io.ts";
-import type { Stop } from "./stop.ts";
-import { count, number, shownUrl, time } from "./text.ts";
+import { EXIT, type ExitCode } from "../errors.ts";
+import type { Notes } from "../terminal/stderr.ts";
+import { Output } from "../files.ts";
+import type { Stop } from "../stop.ts";
+import { count, number, shownUrl, time } from "../terminal/text.ts";
 
 /** Connects, and measures round trips until the count, a limit or a signal ends it. */
 export async function ping(

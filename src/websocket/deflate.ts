@@ -8,8 +8,8 @@
  */
 
 import type { ZStream } from "npm:pako@3.0.3";
-import { quote } from "../text.ts";
-import { type Inflater, ProtocolError } from "./frames.ts";
+import { quote } from "../escape.ts";
+import { type Inflater, ProtocolError } from "./receiver.ts";
 
 /** The value of `Sec-WebSocket-Extensions` in the request. */
 export const OFFER = "permessage-deflate; client_max_window_bits";
