@@ -7,7 +7,7 @@ import {
 } from "./flags/parse.ts";
 import { startDemo } from "./commands/demo.ts";
 import { EXIT, type ExitCode, explain, usageError } from "./errors.ts";
-import { print } from "./files.ts";
+import { print } from "./files/output.ts";
 import { Notes } from "./terminal/stderr.ts";
 import { COMMANDS, completions, help } from "./flags/table.ts";
 import { ping } from "./commands/ping.ts";

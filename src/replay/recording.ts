@@ -9,7 +9,7 @@ import type { CloseInfo, HandshakeResponse } from "../../mod.ts";
 import { isCloseCode } from "../websocket/receiver.ts";
 import { encodeLatin1 } from "../http/encoding.ts";
 import { EXIT, fileError, usageError } from "../cli/errors.ts";
-import { lines } from "../cli/files.ts";
+import { lines } from "../cli/files/lines.ts";
 import type { Message } from "./server.ts";
 import { decodeText, shownUrl } from "../cli/terminal/text.ts";
 

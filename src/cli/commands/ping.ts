@@ -4,7 +4,7 @@ import type { PingSettings } from "../flags/values.ts";
 import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import type { Notes } from "../terminal/stderr.ts";
-import { Output } from "../files.ts";
+import { Output } from "../files/output.ts";
 import type { Stop } from "../stop.ts";
 import { count, number, shownUrl, time } from "../terminal/text.ts";
 

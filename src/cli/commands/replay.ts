@@ -1,7 +1,7 @@
 import { sleep } from "../../timers.ts";
 import { CliError, EXIT, type ExitCode, usageError } from "../errors.ts";
 import type { Notes } from "../terminal/stderr.ts";
-import { print } from "../files.ts";
+import { print } from "../files/output.ts";
 import { Recording, type Summary } from "../../replay/recording.ts";
 import {
   type Acceptance,

@@ -7,13 +7,14 @@ import {
 } from "../../../mod.ts";
 import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
 import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
-import { lines, Output, standardInput } from "../files.ts";
+import { Output } from "../files/output.ts";
+import { arrivals } from "./arrivals.ts";
+import { Sender } from "./sender.ts";
 import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
 import { closeLine, openLine, stopLine } from "../../replay/recording.ts";
 import { bodyStart, createRender, responseHead } from "../terminal/render.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Stop } from "../stop.ts";
-import { decodeText } from "../terminal/text.ts";
 
 /** Writes the messages of a feed until the feed, a limit or a signal ends it. */
 export async function tap(
@@ -196,124 +197,5 @@ class Run {
     const { code, reason, clean } = info;
     if (!clean || ((code === 1000 || code === 1005) && reason === "")) return;
     this.#notes.say(describeClose(info));
-  }
-}
-
-/**
- * While messages keep coming, those of so many seconds are taken together; the
- * first one after a silence is taken at once.
- */
-const WINDOW = 0.002;
-
-/**
- * The messages of a connection as they are to be written: those of one window,
- * or those that came together.
- *
- * @param left How many messages may come.
- * @throws {ConnectionClosedError} If the connection was lost.
- */
-async function* arrivals(
-  connection: Connection,
-  { batch, max }: Pick<TapSettings, "batch" | "max">,
-  left: () => number,
-): AsyncGenerator<(string | Uint8Array)[]> {
-  if (batch !== null) {
-    while (true) {
-      const messages = await collect(
-        connection,
-        batch / 1000,
-        Math.min(max, left()),
-      );
-      if (messages === null) break;
-      if (messages.length > 0) yield messages;
-    }
-  } else {
-    for (let first; (first = await connection.recv()) !== null;) {
-      yield [first];
-      for (let more; (more = await collect(connection, WINDOW, left()));) {
-        if (more.length === 0) break;
-        yield more;
-      }
-    }
-    return;
-  }
-  await connection.recv(); // says whether it was closed or lost
-}
-
-/** One window, `null` when the connection is over. */
-async function collect(
-  connection: Connection,
-  seconds: number,
-  max: number,
-): Promise<(string | Uint8Array)[] | null> {
-  try {
-    return await connection.recvBatch(seconds, { max });
-  } catch (error) {
-    if (error instanceof ConnectionClosedError) return null;
-    throw error;
-  }
-}
-
-/**
- * Sends what the options name on every connection, and the lines of standard
- * input, one message each, on whichever connection is open.
- */
-class Sender {
-  readonly #settings: Pick<TapSettings, "send" | "binary">;
-  readonly #notes: Notes;
-  #connection: Connection | null = null;
-  #next = Promise.withResolvers<void>();
-  #reading = false;
-
-  constructor(settings: Pick<TapSettings, "send" | "binary">, notes: Notes) {
-    this.#settings = settings;
-    this.#notes = notes;
-  }
-
-  /** Sends on a connection that has just opened. */
-  async attach(connection: Connection): Promise<void> {
-    try {
-      for (const message of this.#settings.send) await connection.send(message);
-    } catch {
-      return; // it has ended: who receives learns why
-    }
-    this.#connection = connection;
-    this.#next.resolve();
-    if (!this.#reading) {
-      this.#reading = true;
-      await this.#forwardInput();
-    }
-  }
-
-  async #forwardInput(): Promise<void> {
-    for await (const found of lines(standardInput())) {
-      for (const line of found) await this.#forward(line);
-    }
-  }
-
-  async #forward(line: Uint8Array): Promise<void> {
-    const message = this.#settings.binary ? line.slice() : decodeText(line);
-    if (message !== null) await this.#send(message);
-    else {
-      this.#notes.error(
-        "Cannot send a line that is not UTF-8: --binary sends any bytes",
-      );
-    }
-  }
-
-  async #send(message: string | Uint8Array): Promise<void> {
-    while (true) {
-      while (this.#connection === null) await this.#next.promise;
-      const connection: Connection = this.#connection;
-      try {
-        return await connection.send(message);
-      } catch {
-        // It has ended: the message waits for the next one.
-        if (this.#connection === connection) {
-          this.#connection = null;
-          this.#next = Promise.withResolvers();
-        }
-      }
-    }
   }
 }

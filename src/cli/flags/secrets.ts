@@ -1,7 +1,7 @@
 import { promptSecret } from "@std/cli/prompt-secret";
 import { basicAuth } from "../../http/encoding.ts";
 import { usageError } from "../errors.ts";
-import { readText } from "../files.ts";
+import { readText } from "../files/input.ts";
 
 /** The environment variables that stand in for `--user` and `--bearer`. */
 export const USER_VARIABLE = "WSTAP_USER";

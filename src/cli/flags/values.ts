@@ -9,7 +9,7 @@ import { checkHeaders } from "../../http/target.ts";
 import { decodePercent } from "../../http/encoding.ts";
 import type { Arguments } from "./parse.ts";
 import { usageError } from "../errors.ts";
-import { readBytes, readText } from "../files.ts";
+import { readBytes, readText } from "../files/input.ts";
 import { OPTIONS, type ValueName } from "./table.ts";
 import type { Ending } from "../../replay/recording.ts";
 import { authorization, headerLines, secret } from "./secrets.ts";

@@ -1,0 +1,58 @@
+import { ConnectionClosedError } from "../../../mod.ts";
+import type { TapSettings } from "../flags/values.ts";
+import type { Connection } from "./connect.ts";
+
+/**
+ * While messages keep coming, those of so many seconds are taken together; the
+ * first one after a silence is taken at once.
+ */
+const WINDOW = 0.002;
+
+/**
+ * The messages of a connection as they are to be written: those of one window,
+ * or those that came together.
+ *
+ * @param left How many messages may come.
+ * @throws {ConnectionClosedError} If the connection was lost.
+ */
+export async function* arrivals(
+  connection: Connection,
+  { batch, max }: Pick<TapSettings, "batch" | "max">,
+  left: () => number,
+): AsyncGenerator<(string | Uint8Array)[]> {
+  if (batch !== null) {
+    while (true) {
+      const messages = await collect(
+        connection,
+        batch / 1000,
+        Math.min(max, left()),
+      );
+      if (messages === null) break;
+      if (messages.length > 0) yield messages;
+    }
+  } else {
+    for (let first; (first = await connection.recv()) !== null;) {
+      yield [first];
+      for (let more; (more = await collect(connection, WINDOW, left()));) {
+        if (more.length === 0) break;
+        yield more;
+      }
+    }
+    return;
+  }
+  await connection.recv(); // says whether it was closed or lost
+}
+
+/** One window, `null` when the connection is over. */
+async function collect(
+  connection: Connection,
+  seconds: number,
+  max: number,
+): Promise<(string | Uint8Array)[] | null> {
+  try {
+    return await connection.recvBatch(seconds, { max });
+  } catch (error) {
+    if (error instanceof ConnectionClosedError) return null;
+    throw error;
+  }
+}

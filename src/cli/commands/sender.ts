@@ -1,0 +1,70 @@
+import { standardInput } from "../files/input.ts";
+import { lines } from "../files/lines.ts";
+import type { TapSettings } from "../flags/values.ts";
+import type { Notes } from "../terminal/stderr.ts";
+import { decodeText } from "../terminal/text.ts";
+import type { Connection } from "./connect.ts";
+
+/**
+ * Sends what the options name on every connection, and the lines of standard
+ * input, one message each, on whichever connection is open.
+ */
+export class Sender {
+  readonly #settings: Pick<TapSettings, "send" | "binary">;
+  readonly #notes: Notes;
+  #connection: Connection | null = null;
+  #next = Promise.withResolvers<void>();
+  #reading = false;
+
+  constructor(settings: Pick<TapSettings, "send" | "binary">, notes: Notes) {
+    this.#settings = settings;
+    this.#notes = notes;
+  }
+
+  /** Sends on a connection that has just opened. */
+  async attach(connection: Connection): Promise<void> {
+    try {
+      for (const message of this.#settings.send) await connection.send(message);
+    } catch {
+      return; // it has ended: who receives learns why
+    }
+    this.#connection = connection;
+    this.#next.resolve();
+    if (!this.#reading) {
+      this.#reading = true;
+      await this.#forwardInput();
+    }
+  }
+
+  async #forwardInput(): Promise<void> {
+    for await (const found of lines(standardInput())) {
+      for (const line of found) await this.#forward(line);
+    }
+  }
+
+  async #forward(line: Uint8Array): Promise<void> {
+    const message = this.#settings.binary ? line.slice() : decodeText(line);
+    if (message !== null) await this.#send(message);
+    else {
+      this.#notes.error(
+        "Cannot send a line that is not UTF-8: --binary sends any bytes",
+      );
+    }
+  }
+
+  async #send(message: string | Uint8Array): Promise<void> {
+    while (true) {
+      while (this.#connection === null) await this.#next.promise;
+      const connection: Connection = this.#connection;
+      try {
+        return await connection.send(message);
+      } catch {
+        // It has ended: the message waits for the next one.
+        if (this.#connection === connection) {
+          this.#connection = null;
+          this.#next = Promise.withResolvers();
+        }
+      }
+    }
+  }
+}
