@@ -32,6 +32,38 @@ export function oneOf<const T extends string>(
 }
 
 /**
+ * Checks that an option is an object.
+ *
+ * @throws {TypeError} For any other value.
+ */
+export function checkObject(name: string, value: unknown): void {
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+    return;
+  }
+  throw new TypeError(
+    `Invalid ${name}: expected an object, got ${kindOf(value)}`,
+  );
+}
+
+/**
+ * Checks that an option is a boolean.
+ *
+ * @returns The value, or `fallback` if it is `undefined`.
+ * @throws {TypeError} For any other value.
+ */
+export function checkBoolean(
+  name: string,
+  value: boolean | undefined,
+  fallback: boolean,
+): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === "boolean") return value;
+  throw new TypeError(
+    `Invalid ${name}: expected a boolean, got ${kindOf(value)}`,
+  );
+}
+
+/**
  * Checks that a value is a whole number from 1, or `Infinity`.
  *
  * @throws {TypeError} If it is not a number.

@@ -2,8 +2,10 @@ import { type DurationLike, parseDuration } from "./duration.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import type { Limit } from "./inbox.ts";
 import {
+  checkBoolean,
   checkCallback,
   checkCount,
+  checkObject,
   checkSignal,
   kindOf,
   oneOf,
@@ -76,6 +78,30 @@ export interface ConnectOptions {
    */
   idleTimeout?: DurationLike;
   /**
+   * How long no message may arrive before the connection counts as lost. Only
+   * messages count, with every capture: a feed that still answers pings, but
+   * sends nothing, ends with code 1006 and the reason `"message timeout"`. No
+   * limit by default.
+   */
+  messageTimeout?: DurationLike;
+  /**
+   * A message to send at regular intervals, for servers that close a connection
+   * on which they receive nothing. None is sent by default.
+   *
+   * @example A heartbeat that carries the time
+   * ```ts no-eval
+   * import { connectWebSocket } from "@wstap/wstap";
+   *
+   * await connectWebSocket("wss://example.com/", {
+   *   heartbeat: {
+   *     message: () => JSON.stringify({ op: "ping", at: Date.now() }),
+   *     interval: "20s",
+   *   },
+   * });
+   * ```
+   */
+  heartbeat?: Heartbeat;
+  /**
    * Whether to offer compression with permessage-deflate (RFC 7692). Needs
    * capture `"direct"`.
    *
@@ -107,7 +133,21 @@ export interface ConnectOptions {
    * @default {"text"}
    */
   binary?: "text" | "bytes";
-  /** Limits of the buffer for messages that have arrived and not been received. */
+  /**
+   * Whether text messages are decoded into strings. With `false` every message
+   * is a `Uint8Array`: a text message as its UTF-8, which is checked, a binary
+   * message as it is. Binary messages of at most 1 KiB may share an
+   * `ArrayBuffer` of a few KiB with their neighbours; nothing writes into it
+   * again. Needs capture `"direct"`, and excludes `binary`.
+   *
+   * @default {true}
+   */
+  decode?: boolean;
+  /**
+   * Limits of the buffer for messages that have arrived and not been received.
+   *
+   * @default {{ messages: 1048576, bytes: 67108864 }}
+   */
   maxBuffer?: {
     /**
      * The largest number of messages: a whole number from 1, or `Infinity`.
@@ -125,6 +165,15 @@ export interface ConnectOptions {
     bytes?: number;
   };
   /**
+   * The longest message that is received, in bytes and after inflating: a whole
+   * number from 1. A longer one ends the connection, and the server gets the
+   * close code 1009. Needs capture `"direct"`; Deno's WebSocket refuses frames
+   * of more than 64 MiB.
+   *
+   * @default {67108864}
+   */
+  maxMessage?: number;
+  /**
    * What to do when a message arrives that does not fit into the buffer: close
    * the connection (`"error"`), or discard the oldest messages
    * (`"drop-oldest"`). With capture `"direct"` the buffer never overflows:
@@ -133,7 +182,7 @@ export interface ConnectOptions {
    * @default {"error"}
    */
   overflow?: "error" | "drop-oldest";
-  /** Certificates, and the proxy to connect through. */
+  /** Certificates, the proxy to connect through, and the address to connect to. */
   http?: HttpOptions;
   /**
    * Called before each handshake request is sent, including redirected and
@@ -141,6 +190,34 @@ export interface ConnectOptions {
    */
   onRequest?(request: HandshakeRequest): void;
 }
+
+/**
+ * A message that is sent at regular intervals while a connection is open.
+ *
+ * @example Usage
+ * ```ts
+ * import type { Heartbeat } from "@wstap/wstap";
+ *
+ * const heartbeat: Heartbeat = { message: "ping", interval: "25s" };
+ * console.log(heartbeat.interval);
+ * ```
+ */
+export interface Heartbeat {
+  /**
+   * The message, or a function that returns it, which is called before each
+   * sending. An error that it throws ends the connection with that error.
+   */
+  message: HeartbeatData | (() => HeartbeatData);
+  /**
+   * The time between two messages, and between the opening of the connection
+   * and the first one. No message is sent while more than 1 MiB waits to be
+   * sent.
+   */
+  interval: DurationLike;
+}
+
+/** The data of a heartbeat: a string is sent as a text message, anything else as a binary one. */
+export type HeartbeatData = string | ArrayBuffer | ArrayBufferView;
 
 /** The parsed options of a connection, with defaults filled in. Durations are in milliseconds. */
 export interface Settings {
@@ -151,9 +228,16 @@ export interface Settings {
   readonly handshakeTimeout: number;
   readonly closeTimeout: number;
   readonly idleTimeout: number | undefined;
+  readonly messageTimeout: number | undefined;
+  readonly heartbeat: {
+    readonly message: Heartbeat["message"];
+    readonly interval: number;
+  } | undefined;
   readonly compression: boolean;
   readonly pingInterval: number | undefined;
   readonly pingTimeout: number;
+  readonly decode: boolean;
+  readonly maxMessage: number;
   readonly limit: Limit;
   readonly signal: AbortSignal | undefined;
   readonly http: HttpOptions;
@@ -170,43 +254,53 @@ const OVERFLOWS = ["error", "drop-oldest"] as const;
 const DEFAULT_LIMIT: Limit = { messages: 1_048_576, bytes: 64 * 1024 * 1024 };
 const DEFAULT_HTTP: HttpOptions = {};
 
+const DEFAULT_MAX_MESSAGE = 64 * 1024 * 1024;
+
 /**
- * Checks the options and fills in defaults.
+ * Checks the options and fills in defaults. The result shares nothing with the
+ * options that a caller could change afterwards.
  *
- * @throws {TypeError} If an option is invalid, or needs capture `"direct"` and
- * the capture is another.
+ * @throws {TypeError} If an option is invalid, excludes another, or needs capture
+ * `"direct"` and the capture is another.
  * @throws {RangeError} If a number or duration is out of range.
  */
 export function parseOptions(options: ConnectOptions): Settings {
-  if (options === null || typeof options !== "object") {
-    throw new TypeError(
-      `Invalid options: expected an object, got ${kindOf(options)}`,
-    );
-  }
+  checkObject("options", options);
   const settings: Settings = {
     capture: oneOf("capture", options.capture, CAPTURES),
     redirect: oneOf("redirect", options.redirect, REDIRECTS),
     binary: oneOf("binary", options.binary, BINARIES),
     overflow: oneOf("overflow", options.overflow, OVERFLOWS),
     handshakeTimeout: parseTimeout(options, "handshakeTimeout") ?? 30_000,
-    closeTimeout: parseDuration(options.closeTimeout ?? 5),
+    closeTimeout: options.closeTimeout === undefined
+      ? 5_000
+      : parseDuration(options.closeTimeout),
     idleTimeout: parseTimeout(options, "idleTimeout"),
-    compression: parseCompression(options.compression),
+    messageTimeout: parseTimeout(options, "messageTimeout"),
+    heartbeat: parseHeartbeat(options.heartbeat),
+    compression: checkBoolean("compression", options.compression, false),
     pingInterval: parseTimeout(options, "pingInterval"),
     pingTimeout: parseTimeout(options, "pingTimeout") ?? 20_000,
+    decode: checkBoolean("decode", options.decode, true),
+    maxMessage: parseMaxMessage(options.maxMessage),
     limit: parseLimit(options.maxBuffer),
     signal: checkSignal(options.signal),
     http: parseHttp(options.http),
     onRequest: checkCallback("onRequest", options.onRequest),
   };
+  if (!settings.decode && options.binary !== undefined) {
+    throw new TypeError(
+      "Invalid binary: it excludes decode: false, with which every message is bytes",
+    );
+  }
   if (settings.capture !== "direct") refuseDirectOptions(options, settings);
   return settings;
 }
 
 /** Throws if an option is set that only capture `"direct"` supports. */
 function refuseDirectOptions(
-  { pingInterval, pingTimeout }: ConnectOptions,
-  { capture, compression }: Settings,
+  { pingInterval, pingTimeout, maxMessage }: ConnectOptions,
+  { capture, compression, decode, http }: Settings,
 ): void {
   const name = compression
     ? "compression"
@@ -214,6 +308,12 @@ function refuseDirectOptions(
     ? "pingInterval"
     : pingTimeout !== undefined
     ? "pingTimeout"
+    : !decode
+    ? "decode"
+    : maxMessage !== undefined
+    ? "maxMessage"
+    : http.unsafelyIgnoreCertificateErrors
+    ? "http.unsafelyIgnoreCertificateErrors"
     : null;
   if (name === null) return;
   throw new TypeError(
@@ -224,10 +324,18 @@ function refuseDirectOptions(
 /** Parses a timeout into milliseconds. Refuses 0, which would end the connection at once. */
 function parseTimeout(
   options: ConnectOptions,
-  name: "handshakeTimeout" | "idleTimeout" | "pingInterval" | "pingTimeout",
+  name:
+    | "handshakeTimeout"
+    | "idleTimeout"
+    | "messageTimeout"
+    | "pingInterval"
+    | "pingTimeout",
 ): number | undefined {
   const value = options[name];
-  if (value === undefined) return undefined;
+  return value === undefined ? undefined : parsePositive(name, value);
+}
+
+function parsePositive(name: string, value: DurationLike): number {
   const milliseconds = parseDuration(value);
   if (milliseconds === 0) {
     throw new RangeError(`Invalid ${name}: expected more than 0, got 0`);
@@ -235,20 +343,51 @@ function parseTimeout(
   return milliseconds;
 }
 
-function parseCompression(value: boolean | undefined = false): boolean {
-  if (typeof value === "boolean") return value;
+function parseHeartbeat(
+  heartbeat: ConnectOptions["heartbeat"],
+): Settings["heartbeat"] {
+  if (heartbeat === undefined) return undefined;
+  checkObject("heartbeat", heartbeat);
+  const { message, interval } = heartbeat;
+  return {
+    message: copyHeartbeat(message),
+    interval: parsePositive("heartbeat.interval", interval),
+  };
+}
+
+function copyHeartbeat(message: Heartbeat["message"]): Heartbeat["message"] {
+  if (typeof message === "string" || typeof message === "function") {
+    return message;
+  }
+  if (message instanceof ArrayBuffer) return message.slice(0);
+  if (ArrayBuffer.isView(message)) {
+    const { buffer, byteOffset, byteLength } = message;
+    return new Uint8Array(buffer, byteOffset, byteLength).slice();
+  }
   throw new TypeError(
-    `Invalid compression: expected a boolean, got ${kindOf(value)}`,
+    `Invalid heartbeat.message: expected a string, bytes, or a function that returns one, got ${
+      kindOf(message)
+    }`,
   );
+}
+
+function parseMaxMessage(value = DEFAULT_MAX_MESSAGE): number {
+  if (typeof value !== "number") {
+    throw new TypeError(
+      `Invalid maxMessage: expected a number, got ${kindOf(value)}`,
+    );
+  }
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(
+      `Invalid maxMessage: expected a whole number from 1, got ${value}`,
+    );
+  }
+  return value;
 }
 
 function parseLimit(maxBuffer: ConnectOptions["maxBuffer"]): Limit {
   if (maxBuffer === undefined) return DEFAULT_LIMIT;
-  if (maxBuffer === null || typeof maxBuffer !== "object") {
-    throw new TypeError(
-      `Invalid maxBuffer: expected an object, got ${kindOf(maxBuffer)}`,
-    );
-  }
+  checkObject("maxBuffer", maxBuffer);
   const { messages = DEFAULT_LIMIT.messages, bytes = DEFAULT_LIMIT.bytes } =
     maxBuffer;
   return {
@@ -257,21 +396,97 @@ function parseLimit(maxBuffer: ConnectOptions["maxBuffer"]): Limit {
   };
 }
 
+/** Checks the shape of the `http` options, and copies them. What PEM texts and proxy URLs contain is checked where they are used. */
 function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
-  if (http === null || typeof http !== "object") {
-    throw new TypeError(
-      `Invalid http: expected an object, got ${kindOf(http)}`,
-    );
-  }
-  if ((http.cert === undefined) !== (http.key === undefined)) {
-    throw new TypeError(`Invalid http: "cert" and "key" go together`);
-  }
-  if (http.caCerts !== undefined && !Array.isArray(http.caCerts)) {
+  if (http === DEFAULT_HTTP) return http;
+  checkObject("http", http);
+  const { caCerts, cert, key, proxy, address } = http;
+  if (caCerts !== undefined && !Array.isArray(caCerts)) {
     throw new TypeError(
       `Invalid http.caCerts: expected an array of PEM texts, got ${
-        kindOf(http.caCerts)
+        kindOf(caCerts)
       }`,
     );
   }
-  return http;
+  for (const pem of caCerts ?? []) checkPem("http.caCerts", pem);
+  if (cert !== undefined) checkPem("http.cert", cert);
+  if (key !== undefined) checkPem("http.key", key);
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new TypeError(`Invalid http: "cert" and "key" go together`);
+  }
+  if (proxy !== undefined && address !== undefined) {
+    throw new TypeError(
+      'Invalid http: "address" and "proxy" exclude each other',
+    );
+  }
+  return {
+    ...(caCerts !== undefined && { caCerts: [...caCerts] }),
+    ...(cert !== undefined && key !== undefined && { cert, key }),
+    ...(proxy !== undefined && { proxy: copyProxy(proxy) }),
+    ...(address !== undefined && { address: copyAddress(address) }),
+    ...(checkBoolean(
+      "http.unsafelyIgnoreCertificateErrors",
+      http.unsafelyIgnoreCertificateErrors,
+      false,
+    ) && { unsafelyIgnoreCertificateErrors: true }),
+  };
+}
+
+function checkPem(name: string, value: unknown): void {
+  if (typeof value === "string") return;
+  throw new TypeError(
+    `Invalid ${name}: expected PEM text, got ${kindOf(value)}`,
+  );
+}
+
+/** The values of `transport` with which a `Deno.Proxy` names a proxy by its URL. */
+const TRANSPORTS = ["http", "https", "socks5"];
+
+function copyProxy(proxy: Deno.Proxy): Deno.Proxy {
+  checkObject("http.proxy", proxy);
+  const { transport } = proxy;
+  if (transport !== undefined && !TRANSPORTS.includes(transport)) {
+    throw new TypeError(
+      `Invalid http.proxy: expected the transport "http", "https" or "socks5"; ` +
+        `http.address connects to another address or a Unix socket`,
+    );
+  }
+  const { url, basicAuth } = proxy as Extract<Deno.Proxy, { url: string }>;
+  if (typeof url !== "string") {
+    throw new TypeError(
+      `Invalid http.proxy: expected an object with a "url", got ${
+        kindOf(url)
+      } as the url`,
+    );
+  }
+  if (basicAuth === undefined) return { ...proxy };
+  checkObject("http.proxy.basicAuth", basicAuth);
+  const { username, password } = basicAuth;
+  if (typeof username !== "string" || typeof password !== "string") {
+    throw new TypeError(
+      `Invalid http.proxy.basicAuth: expected a "username" and a "password"`,
+    );
+  }
+  return { ...proxy, basicAuth: { username, password } } as Deno.Proxy;
+}
+
+function copyAddress(
+  address: NonNullable<HttpOptions["address"]>,
+): NonNullable<HttpOptions["address"]> {
+  checkObject("http.address", address);
+  if ("path" in address) {
+    const { path } = address;
+    if (typeof path === "string" && path !== "" && !("hostname" in address)) {
+      return { path };
+    }
+  } else {
+    const { hostname, port } = address;
+    if (
+      typeof hostname === "string" && hostname !== "" &&
+      Number.isInteger(port) && port >= 1 && port <= 65535
+    ) return { hostname, port };
+  }
+  throw new TypeError(
+    "Invalid http.address: expected a hostname and a port from 1 to 65535, or the path of a Unix socket",
+  );
 }

@@ -32,7 +32,7 @@ export interface HandshakeRequest {
 }
 
 /**
- * Certificates, and the proxy to connect through.
+ * Certificates, the proxy to connect through, and the address to connect to.
  *
  * @example Trusting a private certificate authority
  * ```ts
@@ -57,8 +57,26 @@ export interface HttpOptions {
   cert?: string;
   /** The private key of `cert`, as PEM text. */
   key?: string;
-  /** The proxy to connect through. Defaults to the one that the environment variables name. */
+  /**
+   * The proxy to connect through: an `http:`, `https:` or `socks5:` proxy.
+   * Defaults to the one that the environment variables name.
+   */
   proxy?: Deno.Proxy;
+  /**
+   * Where to connect instead of the URL's host: another host and port, such as
+   * a tunnel or one node of a cluster, or the path of a Unix socket. `Host`, SNI
+   * and the check of the certificate stay the URL's. Excludes `proxy`. For
+   * `wss:` it needs capture `"direct"`, because Deno's client would not encrypt.
+   */
+  address?: { hostname: string; port: number } | { path: string };
+  /**
+   * Accepts any certificate of the server, for this connection alone. The
+   * connection is then not protected against an attacker on the way. Needs
+   * capture `"direct"`, and Deno 2.8 or newer.
+   *
+   * @default {false}
+   */
+  unsafelyIgnoreCertificateErrors?: boolean;
 }
 
 /** The options of a handshake, shared by the requests to its target and its redirects. */
