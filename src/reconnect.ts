@@ -4,7 +4,7 @@ import {
   type ConnectionEnd,
   WebSocketConnection,
 } from "./connection.ts";
-import { isProxyRefusal } from "./proxy/proxy.ts";
+import { isProxyRefusal } from "./proxy/tunnel.ts";
 import { after, sleep } from "./timers.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import { ConnectionClosedError, HandshakeError } from "./errors.ts";

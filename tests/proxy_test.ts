@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { connections, connectWebSocket, HandshakeError } from "@wstap/wstap";
-import { isExempt, type ReadVariable, routeFor } from "../src/proxy/proxy.ts";
+import {
+  type ReadVariable,
+  refuseBypass,
+  routeFor,
+} from "../src/proxy/environment.ts";
+import { isExempt, isExemptForDeno } from "../src/proxy/no_proxy.ts";
 import { answerClose } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { socksProxy, tunnelProxy } from "./fixtures/proxies.ts";
@@ -34,6 +39,23 @@ const EXEMPT: [host: string, list: string, exempt: boolean][] = [
   ["fe80::1", "fd00::/8", false],
   ["2001:db8::1", "2001:db8:0::/48", true],
   ["::1", "0.0.0.0/0", false],
+  ["::1", "::/0", true],
+  ["::1", "[::1]/128", true],
+  ["::1", "::/129", false],
+  ["fd00::1", "fd00::/7", true],
+  ["10.0.0.1", "10.0.0.1/", false],
+  ["10.9.9.9", "10.0.0.1/", false],
+  ["feed.example", "10.0.0.1/", false],
+  ["10.0.0.2", "10.0.0.0/8/9", false],
+  ["10.0.0.2", "10.0.0.0/+8", false],
+  ["10.0.0.2", "10.0.0.0/0", true],
+  ["10.0.0.1", "010.0.0.1", false],
+  ["10.0.0.1", "10.0.0.1:80", false],
+  ["feed.example", "feed.example:80", false],
+  ["feed.example", "feed.example/8", false],
+  ["::ffff:10.0.0.1", "10.0.0.1", false],
+  ["10.0.0.1", "*", true],
+  ["feed.example", ".", false],
 ];
 
 for (const [host, list, exempt] of EXEMPT) {
@@ -42,18 +64,31 @@ for (const [host, list, exempt] of EXEMPT) {
   });
 }
 
-Deno.test("NO_PROXY exempts what it does for Deno's own network", async () => {
-  const list = "name.invalid, .sub.invalid,10.1.2.0/23,127.0.0.2,fd00::/8,::1";
-  const hosts = [
-    ...["name.invalid", "a.name.invalid", "myname.invalid", "sub.invalid"],
-    ...["a.sub.invalid", "10.1.3.3", "10.1.4.3", "127.0.0.2", "127.0.0.3"],
-    ...["[::1]", "[fd00::1]", "[fe80::1]"],
-  ];
-  await using proxy = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen() {} },
-    () => new Response("proxied"),
-  );
-  const code = `
+const LIST = "name.invalid, .sub.invalid,10.1.2.0/23,127.0.0.2,fd00::/8,::1";
+
+for (
+  const [what, list, ours] of [
+    ["that both know", LIST, isExempt],
+    ["that both know, for isExemptForDeno()", LIST, isExemptForDeno],
+    [
+      "that Deno does not know, for isExemptForDeno()",
+      "Name.invalid,*.sub.invalid,[fd00::1],10.1.3.3/,127.0.0.2:8123,10.1.4.0/33",
+      isExemptForDeno,
+    ],
+    ["of every host, for isExemptForDeno()", "*", isExemptForDeno],
+  ] as const
+) {
+  Deno.test(`NO_PROXY exempts what it does for Deno's own network: entries ${what}`, async () => {
+    const hosts = [
+      ...["name.invalid", "a.name.invalid", "myname.invalid", "sub.invalid"],
+      ...["a.sub.invalid", "10.1.3.3", "10.1.4.3", "127.0.0.2", "127.0.0.3"],
+      ...["[::1]", "[fd00::1]", "[fe80::1]"],
+    ];
+    await using proxy = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      () => new Response("proxied"),
+    );
+    const code = `
     const proxied = await Promise.all(${JSON.stringify(hosts)}.map((host) =>
       fetch(\`http://\${host}:8123/\`, { signal: AbortSignal.timeout(3000) })
         .then((response) => response.text(), () => "")
@@ -61,21 +96,20 @@ Deno.test("NO_PROXY exempts what it does for Deno's own network", async () => {
     console.log(JSON.stringify(proxied.map((text) => text === "proxied")));
     Deno.exit();
   `;
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", "--no-config", code],
-    env: {
-      HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}`,
-      NO_PROXY: list,
-      ...{ ALL_PROXY: "", all_proxy: "", no_proxy: "" },
-    },
-  }).output();
-  const variables = { HTTP_PROXY: "http://p", NO_PROXY: list };
-  const ours = hosts.map((host) =>
-    routeFor(new URL(`ws://${host}:8123/`), undefined, reads(variables)) !==
-      null
-  );
-  assertEquals(ours, JSON.parse(new TextDecoder().decode(stdout)));
-});
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--quiet", "--no-config", code],
+      env: {
+        HTTP_PROXY: `http://127.0.0.1:${proxy.addr.port}`,
+        NO_PROXY: list,
+        ...{ ALL_PROXY: "", all_proxy: "", no_proxy: "" },
+      },
+    }).output();
+    const proxied = hosts.map((host) =>
+      !ours(host.replace(/[[\]]/g, ""), list)
+    );
+    assertEquals(proxied, JSON.parse(new TextDecoder().decode(stdout)));
+  });
+}
 
 /** Reads these variables. */
 const reads = (variables: Record<string, string>): ReadVariable => (name) =>
@@ -100,6 +134,27 @@ Deno.test("routeFor() reads the variables as Deno's network does", () => {
   );
   assertEquals(port(ws, { HTTP_PROXY: "p:1", NO_PROXY: "example" }), undefined);
   assertEquals(port(ws, { HTTP_PROXY: "p:1", no_proxy: "*" }), undefined);
+  assertEquals(port(ws, { HTTP_PROXY: "p:1", NO_PROXY: "", no_proxy: "*" }), 1);
+});
+
+Deno.test("refuseBypass() throws where NO_PROXY would make Deno's client bypass an explicit proxy", () => {
+  const proxy = { url: "http://user:secret@127.0.0.1:1" };
+  const url = new URL("ws://feed.example:8080/?token");
+  const refuse = (variables: Record<string, string>, given?: Deno.Proxy) =>
+    refuseBypass(url, given, reads(variables));
+  for (const name of ["NO_PROXY", "no_proxy"]) {
+    const error = assertThrows(
+      () => refuse({ [name]: "a.example, .example" }, proxy),
+      TypeError,
+      `Cannot use http.proxy for feed.example:8080: the variable ${name} contains it`,
+    );
+    assertEquals(/secret|token/.test(error.message), false);
+    assertEquals(error.message.includes(`capture "direct"`), true);
+  }
+  refuse({ NO_PROXY: "*" });
+  refuse({}, proxy);
+  refuse({ NO_PROXY: "other.example" }, proxy);
+  refuse({ NO_PROXY: "", no_proxy: "*" }, proxy);
 });
 
 Deno.test("routeFor() prefers the option, whatever NO_PROXY says", () => {
@@ -117,7 +172,24 @@ Deno.test("routeFor() prefers the option, whatever NO_PROXY says", () => {
   });
 });
 
-for (const url of ["ftp://secret@p", "http://", "socks4://secret@p:1", "::"]) {
+Deno.test("routeFor() refuses a transport that is not the scheme of the URL", () => {
+  assertThrows(
+    () =>
+      routeFor(new URL("ws://a/"), {
+        transport: "socks5",
+        url: "http://127.0.0.1:1" as "socks5://a",
+      }, reads({})),
+    TypeError,
+    `its transport is "socks5", and its URL begins with "http:"`,
+  );
+});
+
+for (
+  const url of [
+    ...["ftp://secret@p", "http://", "socks4://secret@p:1", "::"],
+    ...["", "secret:1", "http://secret@p:99999", "http://secret p"],
+  ]
+) {
   Deno.test(`routeFor() refuses ${url}, without repeating it`, () => {
     const error = assertThrows(
       () => routeFor(new URL("ws://a/"), { url }, reads({})),

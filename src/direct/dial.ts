@@ -3,7 +3,9 @@ import { networkError } from "../http/upgrade.ts";
 import type { Target } from "../http/target.ts";
 import type { HandshakeContext } from "../http/request.ts";
 import { closeQuietly, type Conn } from "../http/head.ts";
-import { hostOf, openTunnel, routeFor } from "../proxy/proxy.ts";
+import { hostOf } from "../proxy/address.ts";
+import { routeFor } from "../proxy/environment.ts";
+import { openTunnel } from "../proxy/tunnel.ts";
 import { startTls } from "./tls.ts";
 
 /**
