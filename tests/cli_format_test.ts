@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { nearest } from "../src/cli/flags/parse.ts";
 import { requestHead } from "../src/cli/commands/connect.ts";
-import { lines } from "../src/cli/files/lines.ts";
+import { lines } from "../src/replay/lines.ts";
 import {
   createRender,
   isJson,

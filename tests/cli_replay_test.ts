@@ -243,6 +243,22 @@ Deno.test("several connections in one file are one feed, without the time betwee
   assertEquals([messages, code], [["a", "b", "c", "d", "e"], 4002]);
 });
 
+Deno.test("messages that were sent are in a recording of version 2, and are not played", async () => {
+  const { messageLine } = await import("../src/replay/recording.ts");
+  const time = new Date(DATE).toISOString();
+  await using file = await recorded(
+    open(0, { version: 2 }),
+    messageLine(time, "subscribe", "client").trimEnd(),
+    messageLine(time, new Uint8Array([255]), "client").trimEnd(),
+    messageLine(time, "a").trimEnd(),
+    messageLine(time, new Uint8Array([0])).trimEnd(),
+  );
+  assertEquals((await replayed(file.path)).messages, [
+    "a",
+    new Uint8Array([0]),
+  ]);
+});
+
 Deno.test("--speed waits less, or not at all", async () => {
   const HOUR = 3600 * 1000;
   await using file = await recorded(text(0, "a"), text(HOUR, "b"));
@@ -479,7 +495,11 @@ const wrong: [lines: string[], problem: string][] = [
   [[line(0, "text", { data: 1 })], "line 1 has no data that is a string"],
   [[line(0, "binary", { data: "/w=A" })], "line 1 has no data in base64"],
   [[line(0, "frame")], "line 1 has none of the types"],
-  [[open(0, { version: 2 })], "line 1 has the version 2 of the format"],
+  [[open(0, { version: 3 })], "line 1 has the version 3 of the format"],
+  [
+    [text(0, "a"), line(0, "text", { data: "b", from: "server" })],
+    "line 2 has a from",
+  ],
   [[open(0, { url: undefined })], "line 1 has no url"],
   [[text(0, "a"), close(0, 1006)], "line 2 has no code, reason and clean"],
 ];

@@ -7,14 +7,16 @@
 
 import type { CloseInfo, HandshakeResponse } from "../../mod.ts";
 import { isCloseCode } from "../websocket/receiver.ts";
-import { encodeLatin1 } from "../http/encoding.ts";
+import { base64, encodeLatin1 } from "../http/encoding.ts";
 import { EXIT, fileError, usageError } from "../cli/errors.ts";
-import { lines } from "../cli/files/lines.ts";
+import { lines } from "./lines.ts";
 import type { Message } from "./server.ts";
 import { decodeText, shownUrl } from "../cli/terminal/text.ts";
 
-/** The version of the format. Any other is refused. */
-const VERSION = 1;
+/** The version of the format that is written: 2 tells sent messages from received ones. */
+const VERSION = 2;
+/** The versions that can be read. */
+const READABLE: readonly unknown[] = [1, VERSION];
 
 /** How a recorded connection ended. */
 export type Ending =
@@ -46,6 +48,24 @@ export function closeLine({ code, reason, clean }: CloseInfo): string {
 /** Formats the line that a connection ends with if wstap itself has ended it. */
 export function stopLine(): string {
   return line("stop", {});
+}
+
+/**
+ * Formats the line of a message.
+ *
+ * @param time When it was received or sent, in ISO 8601.
+ * @param from `"client"` if it was sent, which is recorded only when asked for: it
+ * may hold a secret.
+ */
+export function messageLine(
+  time: string,
+  message: Message,
+  from?: "client",
+): string {
+  const [type, data] = typeof message === "string"
+    ? ["text", message]
+    : ["binary", base64(message)];
+  return JSON.stringify({ time, type, data, from }) + "\n";
 }
 
 function line(type: string, fields: Record<string, unknown>): string {
@@ -148,6 +168,7 @@ export class Recording {
         at += Math.max(0, record.time - (last ?? record.time));
         last = record.time;
         if (record.type === "message") {
+          if (record.from === "client") continue; // clients send what they like
           moments.push({ at, message: record.message });
         } else {
           ending = record.ending;
@@ -178,7 +199,11 @@ type Line =
   & { readonly time: number }
   & (
     | { readonly type: "open"; readonly url: string; readonly protocol: string }
-    | { readonly type: "message"; readonly message: Message }
+    | {
+      readonly type: "message";
+      readonly message: Message;
+      readonly from: "client" | undefined;
+    }
     | { readonly type: "ending"; readonly ending: Ending }
   );
 
@@ -216,17 +241,20 @@ const ISO_TIME =
 
 /** What a line says besides its time; a text says what is wrong with it. */
 function parseFields(
-  { type, data, version, url, protocol, code, reason, clean }: Record<
+  { type, data, from, version, url, protocol, code, reason, clean }: Record<
     string,
     unknown
   >,
 ) {
+  if (from !== undefined && from !== "client") {
+    return 'has a from that is not "client"';
+  }
   switch (type) {
     case "open":
-      if (version !== VERSION) {
+      if (!READABLE.includes(version)) {
         return `has the version ${
           JSON.stringify(version)
-        } of the format: this wstap knows ${VERSION}`;
+        } of the format: this wstap knows ${READABLE.join(" and ")}`;
       }
       if (typeof url !== "string" || typeof protocol !== "string") {
         return "has no url or no protocol";
@@ -234,11 +262,11 @@ function parseFields(
       return { type, url, protocol } as const;
     case "text":
       if (typeof data !== "string") return "has no data that is a string";
-      return { type: "message", message: data } as const;
+      return { type: "message", message: data, from } as const;
     case "binary": {
       const message = typeof data === "string" ? fromBase64(data) : null;
       if (message === null) return "has no data in base64";
-      return { type: "message", message } as const;
+      return { type: "message", message, from } as const;
     }
     case "close": {
       if (clean === false) {

@@ -24,7 +24,7 @@ import {
 import { after } from "../timers.ts";
 import { acceptFor } from "../http/request.ts";
 import { EXIT, fileError } from "../cli/errors.ts";
-import { concat } from "../cli/files/lines.ts";
+import { concat } from "./lines.ts";
 
 /** A text message is a string, a binary one is bytes. */
 export type Message = string | Uint8Array;

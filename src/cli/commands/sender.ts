@@ -1,5 +1,5 @@
 import { standardInput } from "../files/input.ts";
-import { lines } from "../files/lines.ts";
+import { lines } from "../../replay/lines.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Notes } from "../terminal/stderr.ts";
 import { decodeText } from "../terminal/text.ts";

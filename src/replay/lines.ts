@@ -1,3 +1,9 @@
+/**
+ * Lines in a stream of bytes: those of a recording, and of standard input.
+ *
+ * @module
+ */
+
 const NEWLINE = 10;
 const RETURN = 13;
 
