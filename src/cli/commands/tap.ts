@@ -7,12 +7,17 @@ import {
 } from "../../../mod.ts";
 import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
 import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
-import { Output } from "../files/output.ts";
+import { Output, type Section } from "../files/output.ts";
 import { arrivals } from "./arrivals.ts";
 import { Sender } from "./sender.ts";
 import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
 import { closeLine, openLine, stopLine } from "../../replay/recording.ts";
-import { bodyStart, createRender, responseHead } from "../terminal/render.ts";
+import {
+  bodyStart,
+  createRender,
+  type Rendered,
+  responseHead,
+} from "../terminal/render.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Stop } from "../stop.ts";
 
@@ -22,7 +27,9 @@ export async function tap(
   notes: Notes,
   stop: Stop,
 ): Promise<ExitCode> {
-  using output = new Output(settings.output);
+  using output = new Output(settings.output, {
+    onFailure: () => run.end(),
+  });
   const run = new Run(settings, notes, stop, output);
   // The status line must not stand among the messages.
   using _status = notes.isTerminal && !notes.quiet && !output.isTerminal
@@ -33,7 +40,7 @@ export async function tap(
   } catch (error) {
     if (error instanceof OutputClosed) return EXIT.ended;
     // A signal that ended the handshake or the wait is no failure of theirs.
-    if (stop.code === null) throw error;
+    if (stop.code === null) throw output.failure ?? error;
   } finally {
     if (settings.summary) notes.write(`wstap: ${run.totals}\n`);
   }
@@ -49,6 +56,7 @@ class Run {
   readonly #output: Output;
   /** Whether the output can be replayed. */
   readonly #isRecording: boolean;
+  readonly #waiting = new AbortController();
   #connection: Connection | null = null;
   /** How many messages may still come. */
   #left: number;
@@ -73,23 +81,24 @@ class Run {
     return this.#connection?.buffered.messages ?? 0;
   }
 
+  /** Ends the run. What has arrived is still written: the connection ends behind it. */
+  end(): void {
+    if (this.#connection !== null) void this.#connection.close();
+    else this.#waiting.abort();
+  }
+
   /** Runs until the feed or a limit ends it, or something fails. */
   async start(): Promise<void> {
     const { duration, head, verbose } = this.#settings;
     const sender = new Sender(this.#settings, this.#notes);
-    const waiting = new AbortController();
-    this.#stop.signal.addEventListener("abort", () => {
-      // What has arrived is still written: the connection ends behind it.
-      if (this.#connection !== null) void this.#connection.close();
-      else waiting.abort();
-    });
+    this.#stop.signal.addEventListener("abort", () => this.end());
     const trace = verbose ? new Trace(this.#notes) : null;
     try {
       const entries = sessions(
         this.#settings,
         this.#notes,
         trace,
-        waiting.signal,
+        this.#waiting.signal,
       );
       for await (const [connection, response] of entries) {
         this.#connection = connection;
@@ -99,18 +108,22 @@ class Run {
         trace?.answered();
         await this.#showHead(response);
         if (head === "only") return;
-        await this.#record(openLine(response, connection.protocol));
+        await this.#beginSection({
+          begin: () => openLine(response, connection.protocol),
+          end: stopLine,
+        });
         void sender.attach(connection);
         const error = await this.#receive(connection);
         this.totals.dropped += connection.dropped;
+        if (this.#output.failure !== null) throw this.#output.failure;
         if (this.#left === 0 || this.#stop.signal.aborted) {
-          return await this.#record(stopLine());
+          return await this.#endSection(stopLine());
         }
         if (error instanceof BufferOverflowError) {
-          await this.#record(stopLine());
+          await this.#endSection(stopLine());
         } else {
           const info = await connection.closed;
-          await this.#record(closeLine(info));
+          await this.#endSection(closeLine(info));
           this.#showEnd(info);
         }
         // Another connection answers it, if there is to be one.
@@ -142,12 +155,13 @@ class Run {
     try {
       for await (const messages of batches) {
         this.#left -= messages.length;
-        const { chunk, bytes } = render(messages, new Date());
+        const now = new Date();
+        const rendered = render(messages, now);
         await written;
-        written = this.#output.write(chunk);
+        written = this.#write(messages, rendered, (some) => render(some, now));
         // It is awaited below; nothing more need come until then.
         written.catch(() => void connection.close());
-        this.totals.add(messages.length, bytes);
+        this.totals.add(messages.length, rendered.bytes);
         if (this.#left === 0) break;
       }
       await written;
@@ -162,10 +176,35 @@ class Run {
     return null;
   }
 
-  /** Writes a line that is no message, if the output is a recording. */
-  async #record(line: string): Promise<void> {
+  /** Writes messages. Those that do not fit into the present file are divided among files, unless they are one line. */
+  async #write(
+    messages: readonly (string | Uint8Array)[],
+    rendered: Rendered,
+    render: (messages: readonly (string | Uint8Array)[]) => Rendered,
+  ): Promise<void> {
+    const { chunk } = rendered;
+    if (
+      messages.length === 1 || this.#settings.batch !== null ||
+      this.#output.fits(chunk.length)
+    ) return await this.#output.write(chunk);
+    const middle = messages.length >> 1;
+    for (const half of [messages.slice(0, middle), messages.slice(middle)]) {
+      await this.#write(half, render(half), render);
+    }
+  }
+
+  /** Writes the line that a connection begins with, if the output is a recording. */
+  async #beginSection(section: Section): Promise<void> {
     if (!this.#isRecording) return;
-    await this.#output.write(new TextEncoder().encode(line));
+    this.#output.section = section;
+    await this.#output.writeLine(section.begin());
+  }
+
+  /** Writes the line that a connection ends with, if the output is a recording. */
+  async #endSection(line: string): Promise<void> {
+    if (!this.#isRecording) return;
+    this.#output.section = null;
+    await this.#output.writeLine(line);
   }
 
   async #showHead(response: HandshakeResponse): Promise<void> {
@@ -181,7 +220,7 @@ class Run {
       const output = this.#isRecording ? new Output(null) : this.#output;
       const { isTerminal: safe, colors } = output;
       const text = responseHead(response, { safe, colors });
-      await output.write(new TextEncoder().encode(text));
+      await output.writeLine(text);
     }
   }
 

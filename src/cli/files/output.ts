@@ -1,7 +1,35 @@
+/**
+ * The output of messages. A file can be opened anew (SIGHUP) or renamed when it is
+ * full (`--rotate`) between two writes; a write is never divided.
+ *
+ * @module
+ */
+
+import { after } from "../../timers.ts";
 import { EXIT, fileError, OutputClosed } from "../errors.ts";
+import { Numbering, type Rotation } from "./rotation.ts";
 
 /** A chunk of this many bytes shows that the feed is a fast one. */
 const LARGE_CHUNK = 32 * 1024;
+
+/** How long to wait before a full pipe that does not block is tried again, in milliseconds. */
+const FULL_PIPE_DELAY = 5;
+
+const ENCODER = new TextEncoder();
+
+/** The lines with which a file begins and ends, if a connection is recorded in it. */
+export interface Section {
+  begin(): string;
+  end(): string;
+}
+
+/** Options of {@linkcode Output}. */
+export interface OutputOptions {
+  /** When the file is renamed, and a new one begun. */
+  readonly rotate?: Rotation | null;
+  /** Called when the file could not be opened anew. Every later write throws. */
+  readonly onFailure?: () => void;
+}
 
 /** The output of messages: standard output, or a file that is appended to. */
 export class Output implements Disposable {
@@ -9,46 +37,102 @@ export class Output implements Disposable {
   readonly isTerminal: boolean;
   /** Whether colours are wanted there. */
   readonly colors: boolean;
-  readonly #name: string;
-  readonly #file: typeof Deno.stdout | Deno.FsFile;
+  /** What ends a file and begins the next one; `null` while there is no connection. */
+  section: Section | null = null;
+  /** Why the file could not be opened anew or renamed, if that has happened. */
+  failure: Error | null = null;
+  readonly #path: string | null;
+  readonly #options: OutputOptions;
+  readonly #numbering: Numbering | null = null;
+  #file: typeof Deno.stdout | Deno.FsFile;
+  /** Whether the file is open. Standard output is never closed. */
+  #isOpen = true;
   /** Whether it is a file on a disk, once it has been asked for. */
   #onDisk: boolean | null = null;
+  /** The size of the file in bytes. */
+  #size = 0;
+  /** Whether the file has messages. One without is not renamed. */
+  #hasMessages = false;
+  #isWriting = false;
+  /** What is to be done as soon as nothing is being written. */
+  #due: "reopen" | "rotate" | null = null;
+  #cancelTimer = () => {};
+  readonly #onHangUp = () => this.#request("reopen");
 
-  constructor(path: string | null) {
-    this.#name = path ?? "standard output";
-    if (path === null) this.#file = Deno.stdout;
-    else {
-      try {
-        this.#file = Deno.openSync(path, { append: true, create: true });
-      } catch (error) {
-        throw fileError(EXIT.output, `Cannot open ${path}`, error);
-      }
-    }
+  /** @param path The file, or `null` for standard output. */
+  constructor(path: string | null, options: OutputOptions = {}) {
+    this.#path = path;
+    this.#options = options;
+    this.#file = path === null ? Deno.stdout : openFile(path);
     this.isTerminal = this.#file.isTerminal();
     this.colors = this.isTerminal && !Deno.noColor;
+    if (path === null) return;
+    const size = position(this.#file as Deno.FsFile);
+    this.#onDisk = size !== null;
+    // A named pipe is neither opened anew, which could wait for a reader, nor renamed.
+    if (size === null) return;
+    this.#size = size;
+    this.#hasMessages = size > 0;
+    if (options.rotate) this.#numbering = new Numbering(path);
+    this.#startTimer();
+    if (Deno.build.os !== "windows") {
+      Deno.addSignalListener("SIGHUP", this.#onHangUp);
+    }
   }
 
   /**
-   * Writes all the bytes, without blocking the process while a slow reader keeps
-   * it waiting. Large chunks are written to a disk synchronously: a socket that
-   * never runs dry starves the event loop, and with it an asynchronous write.
+   * Returns whether a chunk may be added to the file. If not, `write()` begins a new
+   * file with it.
+   */
+  fits(bytes: number): boolean {
+    const { rotate } = this.#options;
+    if (this.#numbering === null || !rotate || !("bytes" in rotate)) {
+      return true;
+    }
+    const end = this.section === null ? 0 : ENCODER.encode(this.section.end());
+    return this.#size + bytes + (end === 0 ? 0 : end.length) <= rotate.bytes;
+  }
+
+  /**
+   * Writes messages, without blocking the process while a slow reader keeps it
+   * waiting. Large chunks are written to a disk synchronously: a socket that never
+   * runs dry starves the event loop, and with it an asynchronous write.
+   *
+   * @throws {OutputClosed} If the reader of standard output has gone.
+   * @throws {CliError} If the bytes cannot be written.
    */
   async write(bytes: Uint8Array): Promise<void> {
+    if (this.#hasMessages && !this.fits(bytes.length)) this.#rotate();
+    this.#hasMessages = true;
+    await this.#write(bytes);
+  }
+
+  /** Writes a line of a recording that is no message. */
+  async writeLine(line: string): Promise<void> {
+    await this.#write(ENCODER.encode(line));
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    if (this.failure !== null) throw this.failure;
+    this.#isWriting = true;
     try {
       if (bytes.length >= LARGE_CHUNK) {
-        this.#onDisk ??= await isOnDisk(this.#file);
+        this.#onDisk ??= await isOnDisk();
       }
-      if (this.#onDisk) return writeAllSync(this.#file, bytes);
-      for (let start = 0; start < bytes.length;) {
-        start += await this.#writeSome(bytes.subarray(start));
+      if (this.#onDisk && bytes.length >= LARGE_CHUNK) {
+        writeAllSync(this.#file, bytes);
+      } else {
+        for (let start = 0; start < bytes.length;) {
+          start += await this.#writeSome(bytes.subarray(start));
+        }
       }
+      this.#size += bytes.length;
     } catch (error) {
-      if (
-        error instanceof Deno.errors.BrokenPipe &&
-        this.#file === Deno.stdout
-      ) throw new OutputClosed();
-      throw fileError(EXIT.output, `Cannot write to ${this.#name}`, error);
+      throw this.#writeError(error);
+    } finally {
+      this.#isWriting = false;
     }
+    if (this.#due !== null) this.#doWhatIsDue();
   }
 
   async #writeSome(bytes: Uint8Array): Promise<number> {
@@ -57,36 +141,141 @@ export class Output implements Disposable {
     } catch (error) {
       // A pipe that the other side has set to non-blocking is full.
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_DELAY));
       return 0;
     }
   }
 
+  #writeError(error: unknown): Error {
+    if (error instanceof Deno.errors.BrokenPipe && this.#path === null) {
+      return new OutputClosed();
+    }
+    const name = this.#path ?? "standard output";
+    return fileError(EXIT.output, `Cannot write to ${name}`, error);
+  }
+
+  /** Asks for something that must not happen in the middle of a write. */
+  #request(what: "reopen" | "rotate"): void {
+    if (this.#due !== "reopen") this.#due = what;
+    if (!this.#isWriting) this.#doWhatIsDue();
+  }
+
+  #doWhatIsDue(): void {
+    const what = this.#due;
+    this.#due = null;
+    try {
+      if (what === "reopen") this.#reopen();
+      else if (this.#hasMessages) this.#rotate();
+      else this.#startTimer();
+    } catch (error) {
+      this.failure = error as Error;
+      this.#options.onFailure?.();
+    }
+  }
+
+  /** Opens the file by its name, which may now be another file. */
+  #reopen(): void {
+    const file = openFile(this.#path!);
+    this.#endSection();
+    this.#begin(file);
+  }
+
+  /** Renames the file, which is full, and begins a new one. */
+  #rotate(): void {
+    const path = this.#path!;
+    this.#endSection();
+    // Windows renames no file that is open.
+    this.#close();
+    try {
+      Deno.renameSync(path, this.#numbering!.next());
+    } catch (error) {
+      // Someone else has moved or removed it: then only a new one is begun.
+      if (!(error instanceof Deno.errors.NotFound)) {
+        throw fileError(EXIT.output, `Cannot rename ${path}`, error);
+      }
+    }
+    this.#begin(openFile(path));
+  }
+
+  #endSection(): void {
+    if (this.section === null) return;
+    try {
+      writeAllSync(this.#file, ENCODER.encode(this.section.end()));
+    } catch (error) {
+      throw this.#writeError(error);
+    }
+  }
+
+  /** Goes on in a file that has just been opened. */
+  #begin(file: Deno.FsFile): void {
+    this.#close();
+    this.#file = file;
+    this.#isOpen = true;
+    this.#size = position(file) ?? 0;
+    this.#hasMessages = this.#size > 0;
+    this.#startTimer();
+    if (this.section === null) return;
+    const line = ENCODER.encode(this.section.begin());
+    try {
+      writeAllSync(file, line);
+    } catch (error) {
+      throw this.#writeError(error);
+    }
+    this.#size += line.length;
+  }
+
+  #startTimer(): void {
+    const { rotate } = this.#options;
+    this.#cancelTimer();
+    if (!rotate || "bytes" in rotate) return;
+    this.#cancelTimer = after(
+      rotate.milliseconds,
+      () => this.#request("rotate"),
+    );
+  }
+
   [Symbol.dispose](): void {
-    if (this.#file !== Deno.stdout) this.#file.close();
+    if (this.#path === null) return;
+    this.#cancelTimer();
+    if (Deno.build.os !== "windows") {
+      Deno.removeSignalListener("SIGHUP", this.#onHangUp);
+    }
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#isOpen) (this.#file as Deno.FsFile).close();
+    this.#isOpen = false;
   }
 }
 
 /** Writes a text to standard output. */
 export async function print(text: string): Promise<void> {
   using output = new Output(null);
-  await output.write(new TextEncoder().encode(text));
+  await output.write(ENCODER.encode(text));
 }
 
-/** Asks only when there is much to write: `node:fs` takes 40 ms to load. */
-async function isOnDisk(
-  file: typeof Deno.stdout | Deno.FsFile,
-): Promise<boolean> {
-  if (file === Deno.stdout) {
-    const { fstatSync } = await import("node:fs");
-    return fstatSync(1).isFile();
-  }
+function openFile(path: string): Deno.FsFile {
   try {
-    (file as Deno.FsFile).seekSync(0, Deno.SeekMode.Current);
-    return true;
-  } catch {
-    return false; // a named pipe: it has no position, and `stat` needs a permission
+    return Deno.openSync(path, { append: true, create: true });
+  } catch (error) {
+    throw fileError(EXIT.output, `Cannot open ${path}`, error);
   }
+}
+
+/** The size of a file that is appended to; `null` if it is a named pipe or a device. `stat` would need a permission. */
+function position(file: Deno.FsFile): number | null {
+  try {
+    return file.seekSync(0, Deno.SeekMode.End);
+  } catch {
+    return null;
+  }
+}
+
+/** Whether standard output is a file. Asks only when there is much to write: `node:fs` takes 40 ms to load. */
+async function isOnDisk(): Promise<boolean> {
+  const { fstatSync } = await import("node:fs");
+  return fstatSync(1).isFile();
 }
 
 function writeAllSync(

@@ -1,0 +1,201 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { run, start } from "./fixtures/cli.ts";
+import { path, workplace } from "./fixtures/command.ts";
+import { frame, rawServer } from "./fixtures/raw.ts";
+import { accept, serve } from "./fixtures/serve.ts";
+import { eventually } from "./fixtures/wait.ts";
+import { Numbering } from "../src/cli/files/rotation.ts";
+
+const LOCAL = "--allow-net=127.0.0.1";
+const windows = Deno.build.os === "windows";
+
+/** The messages of a feed, each with its number. */
+function numbered(from: number, to: number): string[] {
+  return Array.from({ length: to - from }, (_, i) => `message ${from + i}`);
+}
+
+/** A feed that sends `count` numbered messages as fast as they are taken, then closes. */
+function numberedFeed(count: number, pause = () => Promise.resolve()) {
+  return rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.upgrade();
+    for (let i = 0; i < count; i += 100) {
+      const frames = numbered(i, i + 100).map((text) => frame(1, text));
+      const size = frames.reduce((sum, { length }) => sum + length, 0);
+      const block = new Uint8Array(size);
+      let at = 0;
+      for (const bytes of frames) {
+        block.set(bytes, at);
+        at += bytes.length;
+      }
+      await peer.write(block);
+      await pause();
+    }
+    await peer.closeFrame(1000);
+    await peer.waitForEnd();
+  });
+}
+
+/** The lines of a recording as objects. */
+async function recorded(file: string): Promise<Record<string, unknown>[]> {
+  const text = await Deno.readTextFile(file);
+  assert(text.endsWith("\n"), `${file} ends in a whole line`);
+  return text.slice(0, -1).split("\n").map((line) => JSON.parse(line));
+}
+
+function messagesOf(lines: Record<string, unknown>[]): unknown[] {
+  return lines.filter(({ type }) => type === "text").map(({ data }) => data);
+}
+
+Deno.test({
+  name: "SIGHUP opens the output anew, and loses and cuts no message",
+  ignore: windows,
+  async fn() {
+    const COUNT = 30_000;
+    await using server = numberedFeed(
+      COUNT,
+      () => new Promise((resolve) => setTimeout(resolve, 2)),
+    );
+    await using place = await workplace();
+    const file = `${place.folder}/feed.ndjson`;
+    await using running = start(
+      ["-q", "--format", "ndjson", "-o", file, server.url],
+      { permissions: [LOCAL, "--allow-write"] },
+    );
+    const files: string[] = [];
+    const size = () => Deno.stat(file).then(({ size }) => size, () => 0);
+    let over = false;
+    void running.process.status.then(() => over = true);
+    while (!over) {
+      await eventually(async () => over || await size() > 20_000, "messages");
+      if (over) break;
+      const old = `${place.folder}/old.${files.length}`;
+      await Deno.rename(file, old);
+      files.push(old);
+      // More of them than are needed do no harm.
+      for (let i = 0; i < 5; i++) running.process.kill("SIGHUP");
+      await eventually(async () => over || await size() > 0, "a new file");
+    }
+    const { code, stderr } = await running.result();
+    assertEquals([code, stderr], [0, ""]);
+    files.push(file);
+    assert(files.length > 5, `${files.length} files`);
+    const all: unknown[] = [];
+    for (const name of files) {
+      const lines = await recorded(name);
+      assertEquals(lines[0]?.type, "open", name);
+      assertEquals(lines.at(-1)?.type, name === file ? "close" : "stop");
+      all.push(...messagesOf(lines));
+    }
+    assertEquals(all, numbered(0, COUNT));
+  },
+});
+
+Deno.test({
+  name: "each file between two signals can be replayed by itself",
+  ignore: windows,
+  async fn() {
+    const sockets: WebSocket[] = [];
+    await using server = serve((request) =>
+      accept(request, (socket) => {
+        sockets.push(socket);
+        socket.send("one");
+      }, {})
+    );
+    await using place = await workplace();
+    const file = `${place.folder}/feed.ndjson`;
+    await using running = start(
+      ["-q", "--format", "ndjson", "-o", file, server.url],
+      { permissions: [LOCAL, "--allow-write"] },
+    );
+    const holds = (text: string) =>
+      eventually(
+        async () =>
+          (await Deno.readTextFile(file).catch(() => "")).includes(text),
+        text,
+      );
+    await holds('"one"');
+    await Deno.rename(file, `${place.folder}/old.ndjson`);
+    running.process.kill("SIGHUP");
+    // The feed is silent: nothing but the signal makes the new file.
+    await holds('"open"');
+    for (const socket of sockets) {
+      if (socket.readyState === WebSocket.OPEN) {
+        socket.send("two");
+        socket.close(1000);
+      }
+    }
+    assertEquals((await running.result()).code, 0);
+    for (const [name, message] of [["old", "one"], ["feed", "two"]]) {
+      await using replay = start(
+        ["replay", "--speed", "max", `${place.folder}/${name}.ndjson`],
+        { permissions: [LOCAL, "--allow-read"] },
+      );
+      await replay.sees("stdout", /ws:\S+\n/);
+      const [url] = /ws:\S+/.exec(replay.stdout)!;
+      const { stdout } = await run(["-q", "-n", "1", url]);
+      assertEquals(stdout, `${message}\n`);
+    }
+  },
+});
+
+Deno.test({
+  name: "a file that cannot be opened anew ends the run with 5",
+  ignore: windows,
+  async fn() {
+    await using server = serve((request) =>
+      accept(request, (socket) => socket.send("one"))
+    );
+    for (const format of ["text", "ndjson"]) {
+      await using place = await workplace();
+      const folder = `${place.folder}/there`;
+      await Deno.mkdir(folder);
+      await using running = start(
+        ["-q", "-r", "--format", format, "-o", `${folder}/feed`, server.url],
+        { permissions: [LOCAL, "--allow-write"] },
+      );
+      await eventually(
+        async () =>
+          (await Deno.readTextFile(`${folder}/feed`).catch(() => ""))
+            .includes("one"),
+        "a message",
+      );
+      await Deno.remove(folder, { recursive: true });
+      running.process.kill("SIGHUP");
+      const { code, stderr } = await running.result();
+      assertEquals(code, 5);
+      assertMatch(stderr, /^wstap: Cannot open .*: No such file/);
+    }
+  },
+});
+
+Deno.test("Numbering names a full file after the highest number that is there", async () => {
+  await using place = await workplace({
+    "feed.1.ndjson": "",
+    "feed.12.ndjson": "",
+    "feed.013.ndjson": "",
+    "feed.14.txt": "",
+    "feed.x.ndjson": "",
+    "other.99.ndjson": "",
+    "log.3": "",
+    ".hidden.4": "",
+  });
+  const next = (name: string) => {
+    const numbering = new Numbering(`${place.folder}/${name}`);
+    return numbering.next().slice(place.folder.length + 1);
+  };
+  assertEquals(next("feed.ndjson"), "feed.13.ndjson");
+  assertEquals(next("feed.txt"), "feed.15.txt");
+  assertEquals(next("new.ndjson"), "new.1.ndjson");
+  assertEquals(next("log"), "log.4");
+  assertEquals(next(".hidden"), ".hidden.5");
+});
+
+Deno.test("Numbering uses no number twice, whatever is removed", async () => {
+  await using place = await workplace({ "feed.1.ndjson": "" });
+  const numbering = new Numbering(`${place.folder}/feed.ndjson`);
+  assertEquals(numbering.next(), `${place.folder}/feed.2.ndjson`);
+  await Deno.remove(`${place.folder}/feed.1.ndjson`);
+  assertEquals(numbering.next(), `${place.folder}/feed.3.ndjson`);
+  assertEquals(new Numbering(path("feed")).next(), path("feed.1"));
+});
