@@ -4,7 +4,6 @@ import {
   type ConnectionEnd,
   WebSocketConnection,
 } from "./connection.ts";
-import { isProxyRefusal } from "./proxy/tunnel.ts";
 import { after, sleep } from "./timers.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import { ConnectionClosedError, HandshakeError } from "./errors.ts";
@@ -480,15 +479,17 @@ function isTimeout(error: unknown): error is DOMException {
 
 /** Whether the server answered that it does not have the endpoint. */
 function isMissing(error: Error): boolean {
-  const status = error instanceof HandshakeError && error.response?.status;
-  return (status === 404 || status === 501) && !isProxyRefusal(error);
+  if (!(error instanceof HandshakeError)) return false;
+  const status = error.response?.status;
+  return (status === 404 || status === 501) && error.by === "server";
 }
 
 /** Whether the server did not answer, or could not be asked. */
 function isUnreachable(error: Error): boolean {
-  return isTimeout(error) || isProxyRefusal(error) ||
-    error instanceof HandshakeError && error.response === undefined &&
-      error.cause !== undefined;
+  return isTimeout(error) || error instanceof HandshakeError && (
+        error.by === "proxy" ||
+        error.response === undefined && error.cause !== undefined
+      );
 }
 
 /** The default decision of `retryIf`. */
