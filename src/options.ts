@@ -1,6 +1,8 @@
+import { checkCertificates } from "./certificates.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import type { Limit } from "./inbox.ts";
+import { denoProxy, parseProxy } from "./proxy/route.ts";
 import {
   checkBoolean,
   checkCallback,
@@ -396,7 +398,7 @@ function parseLimit(maxBuffer: ConnectOptions["maxBuffer"]): Limit {
   };
 }
 
-/** Checks the shape of the `http` options, and copies them. What PEM texts and proxy URLs contain is checked where they are used. */
+/** Checks and copies the `http` options. */
 function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
   if (http === DEFAULT_HTTP) return http;
   checkObject("http", http);
@@ -414,6 +416,7 @@ function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError(`Invalid http: "cert" and "key" go together`);
   }
+  checkCertificates({ caCerts, cert, key });
   if (proxy !== undefined && address !== undefined) {
     throw new TypeError(
       'Invalid http: "address" and "proxy" exclude each other',
@@ -459,15 +462,16 @@ function copyProxy(proxy: Deno.Proxy): Deno.Proxy {
       } as the url`,
     );
   }
-  if (basicAuth === undefined) return { ...proxy };
-  checkObject("http.proxy.basicAuth", basicAuth);
-  const { username, password } = basicAuth;
-  if (typeof username !== "string" || typeof password !== "string") {
-    throw new TypeError(
-      `Invalid http.proxy.basicAuth: expected a "username" and a "password"`,
-    );
+  if (basicAuth !== undefined) {
+    checkObject("http.proxy.basicAuth", basicAuth);
+    const { username, password } = basicAuth;
+    if (typeof username !== "string" || typeof password !== "string") {
+      throw new TypeError(
+        `Invalid http.proxy.basicAuth: expected a "username" and a "password"`,
+      );
+    }
   }
-  return { ...proxy, basicAuth: { username, password } } as Deno.Proxy;
+  return denoProxy(parseProxy(proxy));
 }
 
 function copyAddress(
