@@ -209,7 +209,11 @@ export interface Heartbeat {
    * The message, or a function that returns it, which is called before each
    * sending. An error that it throws ends the connection with that error.
    */
-  message: HeartbeatData | (() => HeartbeatData);
+  message:
+    | string
+    | ArrayBuffer
+    | ArrayBufferView
+    | (() => string | ArrayBuffer | ArrayBufferView);
   /**
    * The time between two messages, and between the opening of the connection
    * and the first one. No message is sent while more than 1 MiB waits to be
@@ -217,9 +221,6 @@ export interface Heartbeat {
    */
   interval: DurationLike;
 }
-
-/** The data of a heartbeat: a string is sent as a text message, anything else as a binary one. */
-export type HeartbeatData = string | ArrayBuffer | ArrayBufferView;
 
 /** The parsed options of a connection, with defaults filled in. Durations are in milliseconds. */
 export interface Settings {
