@@ -1,9 +1,13 @@
 import { WebSocketConnection } from "./connection.ts";
 import { after } from "./timers.ts";
 import { openDirect } from "./direct/open.ts";
-import { type HandshakeContext, handshakeError } from "./handshake.ts";
-import { redirected } from "./http/redirect.ts";
-import { parseTarget, type Target } from "./http/target.ts";
+import type { HandshakeContext } from "./http/request.ts";
+import {
+  handshakeError,
+  parseTarget,
+  redirected,
+  type Target,
+} from "./http/target.ts";
 import { openPlain } from "./native/plain.ts";
 import { openWithPreflight } from "./native/preflight.ts";
 import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
@@ -54,7 +58,7 @@ const CAPTURES = {
  */
 export function connectWebSocket(
   url: string | URL,
-  options?: ConnectOptions & { binary?: "text" },
+  options?: ConnectOptions & { binary?: "text"; decode?: true },
 ): Promise<
   [connection: WebSocketConnection<string>, response: HandshakeResponse]
 >;
@@ -76,8 +80,21 @@ export function connectWebSocket(
   ]
 >;
 /**
- * Connects with options whose `binary` is not known at compile time, so a
- * message may be a string or a `Uint8Array`.
+ * Connects with `decode: false`: every message is received as a `Uint8Array`.
+ *
+ * @param url A `ws:` or `wss:` URL.
+ * @param options Options for connecting.
+ * @returns The connection and the response.
+ */
+export function connectWebSocket(
+  url: string | URL,
+  options: ConnectOptions & { decode: false },
+): Promise<
+  [connection: WebSocketConnection<Uint8Array>, response: HandshakeResponse]
+>;
+/**
+ * Connects with options whose `binary` and `decode` are not known at compile
+ * time, so a message may be a string or a `Uint8Array`.
  *
  * @param url A `ws:` or `wss:` URL.
  * @param options Options for connecting.
@@ -112,10 +129,15 @@ export async function connectWebSocket(
   return [connection, response];
 }
 
-/** Opens a socket to a target within `handshakeTimeout`, following redirects if the options say so. */
+/**
+ * Opens a socket to a target within `handshakeTimeout`, following redirects if the
+ * options say so. `spent` is the part of `handshakeTimeout` that is over already,
+ * in milliseconds.
+ */
 export async function open(
   target: Target,
   settings: Settings,
+  spent = 0,
 ): Promise<Opened> {
   const { capture, signal: caller, handshakeTimeout } = settings;
   caller?.throwIfAborted();
@@ -125,21 +147,22 @@ export async function open(
     compression: settings.compression,
     follow: settings.redirect === "follow",
     signal: stop.signal,
+    onAbort: undefined,
     caller,
     onRequest: settings.onRequest,
   };
-  const onCallerAbort = () => stop.abort(caller?.reason);
+  const abort = (reason: unknown) => {
+    stop.abort(reason);
+    context.onAbort?.();
+  };
+  const onCallerAbort = () => abort(caller?.reason);
   caller?.addEventListener("abort", onCallerAbort);
   let opening = CAPTURES[capture](target, context);
   // The timer is set after the request has been started, so as not to delay it.
-  const cancel = after(handshakeTimeout, () => {
-    stop.abort(
-      new DOMException(
-        `No connection within ${handshakeTimeout} ms`,
-        "TimeoutError",
-      ),
-    );
-  });
+  const cancel = after(
+    Math.max(0, handshakeTimeout - spent),
+    () => abort(timeoutError(handshakeTimeout)),
+  );
   try {
     for (let hops = 0;; hops++) {
       const result = await opening;
@@ -151,15 +174,19 @@ export async function open(
           { response: result.response },
         );
       }
-      const next = redirected(target, result.location);
-      if (typeof next === "string") {
-        throw handshakeError(target, next, { response: result.response });
-      }
-      target = next;
+      target = redirected(target, result);
       opening = CAPTURES[capture](target, context);
     }
   } finally {
     cancel();
     caller?.removeEventListener("abort", onCallerAbort);
   }
+}
+
+/** Creates the error of a connection that was not open within `handshakeTimeout`, in milliseconds. */
+export function timeoutError(handshakeTimeout: number): DOMException {
+  return new DOMException(
+    `No connection within ${handshakeTimeout} ms`,
+    "TimeoutError",
+  );
 }

@@ -131,6 +131,8 @@ export interface ConnectionInit {
    * loss without an error.
    */
   readonly onEnd?: (end: ConnectionEnd) => void;
+  /** Whether `onEnd` must tell when the last message arrived. */
+  readonly notesMessages?: boolean;
 }
 
 /** How a connection ended, as reported to `connections()`. */
@@ -139,6 +141,8 @@ export interface ConnectionEnd {
   readonly error: unknown;
   /** Whether `close()` ended the connection. */
   readonly ours: boolean;
+  /** When the last message arrived, in milliseconds since the epoch; `null` if none did, or with no `notesMessages`. */
+  readonly lastMessageAt: number | null;
 }
 
 /** The state of a connection. */
@@ -232,6 +236,9 @@ export class WebSocketConnection<T = string>
   #lastTraffic = 0;
   /** The time of `performance.now()` at which reading was last resumed; `Infinity` while it is paused. */
   #resumedAt = 0;
+  readonly #notesMessages: boolean;
+  /** The time of `Date.now()` at which the last message arrived; 0 before the first, and with no `#notesMessages`. */
+  #lastMessageAt = 0;
   #readable: ReadableStream<T> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
@@ -243,7 +250,7 @@ export class WebSocketConnection<T = string>
    * @ignore
    */
   constructor(init: ConnectionInit) {
-    const { socket, url, settings, onEnd } = init;
+    const { socket, url, settings, onEnd, notesMessages = false } = init;
     const { signal, idleTimeout, pingInterval } = settings;
     this.url = url;
     this.protocol = socket.protocol;
@@ -251,6 +258,7 @@ export class WebSocketConnection<T = string>
     this.#socket = socket;
     this.#settings = settings;
     this.#onEnd = onEnd;
+    this.#notesMessages = notesMessages;
     const { promise, resolve } = Promise.withResolvers<CloseInfo>();
     this.closed = promise;
     this.#settleClosed = resolve;
@@ -606,6 +614,7 @@ export class WebSocketConnection<T = string>
   }
 
   #receive(data: string | Uint8Array<ArrayBuffer>): void {
+    if (this.#notesMessages) this.#lastMessageAt = Date.now();
     if (typeof data === "string" || this.#settings.binary === "bytes") {
       return this.#inbox.push(data);
     }
@@ -696,7 +705,11 @@ export class WebSocketConnection<T = string>
     this.#cancelPing();
     this.#cancelCloseTimeout();
     this.#settings.signal?.removeEventListener("abort", this.#callbacks);
-    this.#onEnd?.({ error: this.#inbox.outcome?.error ?? null, ours });
+    this.#onEnd?.({
+      error: this.#inbox.outcome?.error ?? null,
+      ours,
+      lastMessageAt: this.#lastMessageAt || null,
+    });
     if (this.#isReleased) this.#settleClosed(info);
   }
 

@@ -1,8 +1,6 @@
-import { checkCertificates } from "./certificates.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import type { Limit } from "./inbox.ts";
-import { denoProxy, parseProxy } from "./proxy/route.ts";
 import {
   checkBoolean,
   checkCallback,
@@ -209,11 +207,7 @@ export interface Heartbeat {
    * The message, or a function that returns it, which is called before each
    * sending. An error that it throws ends the connection with that error.
    */
-  message:
-    | string
-    | ArrayBuffer
-    | ArrayBufferView
-    | (() => string | ArrayBuffer | ArrayBufferView);
+  message: HeartbeatData | (() => HeartbeatData);
   /**
    * The time between two messages, and between the opening of the connection
    * and the first one. No message is sent while more than 1 MiB waits to be
@@ -221,6 +215,9 @@ export interface Heartbeat {
    */
   interval: DurationLike;
 }
+
+/** The data of a heartbeat: a string is sent as a text message, anything else as a binary one. */
+export type HeartbeatData = string | ArrayBuffer | ArrayBufferView;
 
 /** The parsed options of a connection, with defaults filled in. Durations are in milliseconds. */
 export interface Settings {
@@ -267,7 +264,9 @@ const DEFAULT_MAX_MESSAGE = 64 * 1024 * 1024;
  * `"direct"` and the capture is another.
  * @throws {RangeError} If a number or duration is out of range.
  */
-export function parseOptions(options: ConnectOptions): Settings {
+export function parseOptions(
+  options: Omit<ConnectOptions, "headers" | "protocols">,
+): Settings {
   checkObject("options", options);
   const settings: Settings = {
     capture: oneOf("capture", options.capture, CAPTURES),
@@ -399,7 +398,7 @@ function parseLimit(maxBuffer: ConnectOptions["maxBuffer"]): Limit {
   };
 }
 
-/** Checks and copies the `http` options. */
+/** Checks the shape of the `http` options, and copies them. What PEM texts and proxy URLs contain is checked where they are used. */
 function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
   if (http === DEFAULT_HTTP) return http;
   checkObject("http", http);
@@ -417,7 +416,6 @@ function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError(`Invalid http: "cert" and "key" go together`);
   }
-  checkCertificates({ caCerts, cert, key });
   if (proxy !== undefined && address !== undefined) {
     throw new TypeError(
       'Invalid http: "address" and "proxy" exclude each other',
@@ -463,16 +461,15 @@ function copyProxy(proxy: Deno.Proxy): Deno.Proxy {
       } as the url`,
     );
   }
-  if (basicAuth !== undefined) {
-    checkObject("http.proxy.basicAuth", basicAuth);
-    const { username, password } = basicAuth;
-    if (typeof username !== "string" || typeof password !== "string") {
-      throw new TypeError(
-        `Invalid http.proxy.basicAuth: expected a "username" and a "password"`,
-      );
-    }
+  if (basicAuth === undefined) return { ...proxy };
+  checkObject("http.proxy.basicAuth", basicAuth);
+  const { username, password } = basicAuth;
+  if (typeof username !== "string" || typeof password !== "string") {
+    throw new TypeError(
+      `Invalid http.proxy.basicAuth: expected a "username" and a "password"`,
+    );
   }
-  return denoProxy(parseProxy(proxy));
+  return { ...proxy, basicAuth: { username, password } } as Deno.Proxy;
 }
 
 function copyAddress(

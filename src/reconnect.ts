@@ -1,17 +1,110 @@
-import { open } from "./connect.ts";
+import { open, timeoutError } from "./connect.ts";
 import {
   type CloseInfo,
   type ConnectionEnd,
   WebSocketConnection,
 } from "./connection.ts";
-import { after, sleep } from "./timers.ts";
-import { type DurationLike, parseDuration } from "./duration.ts";
+import { checkCallback } from "./checks.ts";
+import type { DurationLike } from "./duration.ts";
 import { ConnectionClosedError, HandshakeError } from "./errors.ts";
-import { checkHeaders, parseTarget, type Target } from "./http/target.ts";
+import { printable } from "./escape.ts";
+import {
+  checkHeaders,
+  checkProtocols,
+  parseTarget,
+  type Target,
+} from "./http/target.ts";
 import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
 import type { HandshakeResponse } from "./response.ts";
-import { checkCallback, checkCount, kindOf, oneOf } from "./checks.ts";
-import { printable } from "./escape.ts";
+import {
+  delayAfter,
+  isMissing,
+  isTimeout,
+  isUnreachable,
+  isWorthRetrying,
+  parsePolicy,
+  type Policy,
+} from "./retry.ts";
+import { StoppableGenerator } from "./stoppable.ts";
+import { after, sleep } from "./timers.ts";
+
+/**
+ * What a function for the URL, the headers or the subprotocols of
+ * {@linkcode connections} may look at.
+ *
+ * @example Resuming where the feed broke off
+ * ```ts no-eval
+ * import { type Attempt, connections } from "@wstap/wstap";
+ *
+ * function url({ last }: Attempt) {
+ *   const url = new URL("wss://example.com/feed");
+ *   const since = last?.lastMessageAt;
+ *   if (since) url.searchParams.set("since", new Date(since).toISOString());
+ *   return url;
+ * }
+ * for await (const [connection] of connections(url)) {
+ *   for await (const message of connection) console.log(message);
+ * }
+ * ```
+ */
+export interface Attempt {
+  /**
+   * How many attempts the loop has made so far, this one included: 1 for the
+   * first. As for `maxAttempts`, a round over several URLs is one attempt.
+   */
+  number: number;
+  /** What ended the last connection or the last attempt; `null` for the first attempt. */
+  last: {
+    /** The error, as `onRetry` gets it. */
+    error: Error;
+    /**
+     * The URL that failed, without credentials. It includes the query, which may
+     * be secret. It is empty if the function for the URL took too long.
+     */
+    url: string;
+    /**
+     * When the last message of the whole loop arrived, in milliseconds since the
+     * epoch; `null` if none has arrived yet.
+     */
+    lastMessageAt: number | null;
+  } | null;
+  /**
+   * Aborts when the loop ends, and when `handshakeTimeout` is over, in which the
+   * time of the function counts. Pass it on, as in `fetch(url, { signal })`.
+   */
+  signal: AbortSignal;
+}
+
+/**
+ * A value, or a function that is called before each attempt and returns it. If the
+ * function throws, the loop ends with that error.
+ *
+ * @example A token that is good once
+ * ```ts
+ * import type { PerAttempt } from "@wstap/wstap";
+ *
+ * const headers: PerAttempt<HeadersInit> = async ({ signal }) => {
+ *   const response = await fetch("https://example.com/token", { signal });
+ *   return { Authorization: `Bearer ${await response.text()}` };
+ * };
+ * console.log(typeof headers);
+ * ```
+ */
+export type PerAttempt<T> = T | ((attempt: Attempt) => T | Promise<T>);
+
+/**
+ * A URL for {@linkcode connections}: a `ws:` or `wss:` URL, or a function that is
+ * called each time before the URL is tried.
+ *
+ * @example Usage
+ * ```ts
+ * import type { UrlSource } from "@wstap/wstap";
+ *
+ * const url: UrlSource = ({ number }) => `wss://node${number % 3}.example.com/`;
+ * console.log(typeof url);
+ * ```
+ */
+export type UrlSource = PerAttempt<string | URL>;
 
 /**
  * Options of {@linkcode connections}. All of them are optional.
@@ -31,12 +124,22 @@ import { printable } from "./escape.ts";
  * }
  * ```
  *
- * @typeParam T The type of a message: `string`, or `string | Uint8Array` with
- * `binary: "bytes"`.
+ * @typeParam T The type of a message: `string`, `string | Uint8Array` with
+ * `binary: "bytes"`, or `Uint8Array` with `decode: false`.
  */
 export interface ReconnectOptions<
   T extends string | Uint8Array = string | Uint8Array,
-> extends ConnectOptions {
+> extends Omit<ConnectOptions, "headers" | "protocols"> {
+  /**
+   * Header fields to send with every handshake request, as in `ConnectOptions`,
+   * or a function that is called before each attempt and returns them.
+   */
+  headers?: PerAttempt<HeadersInit>;
+  /**
+   * Subprotocols to offer, in order of preference, or a function that is called
+   * before each attempt and returns them.
+   */
+  protocols?: PerAttempt<string | string[]>;
   /**
    * The shortest delay before connecting again. If only `maxDelay` is given, and
    * is less than 1 second, it is also the default of `minDelay`.
@@ -100,7 +203,10 @@ export interface ReconnectOptions<
    * server closed the connection with a close frame.
    */
   retryIf?(error: Error): boolean | undefined;
-  /** Called before each reconnect delay, and awaited. If it throws, the loop ends with that error. */
+  /**
+   * Called before each reconnect delay, and awaited. If it throws, the loop ends
+   * with that error.
+   */
   onRetry?(retry: Retry): void | Promise<void>;
   /**
    * Called with each new connection, and awaited, before the loop body gets it:
@@ -143,7 +249,7 @@ export interface Retry {
   delayMs: number;
   /**
    * The URL that failed, without credentials. It includes the query, which may
-   * be secret.
+   * be secret. It is empty if the function for the URL took too long.
    */
   url: string;
 }
@@ -162,6 +268,7 @@ type Entry = [
  * There is one connection at a time. The next one opens when the loop body has
  * finished and the connection is over; a connection that is still open is closed
  * first. Leaving the loop, with `break` or by an error, closes the connection.
+ * `return()` ends the generator at once, whatever it waits for.
  *
  * If a connection is lost, every message that it received can still be taken.
  * `for await`, `batches()` and `readable` yield the remaining messages and then
@@ -183,10 +290,18 @@ type Entry = [
  * other cases the loop ends: without an error after one of those close codes,
  * otherwise with the error. `retryIf` changes these rules.
  *
- * Several URLs are tried in order. A URL that answers 404 or 501 is not tried
- * again, unless it is the only one left. If a URL does not answer, the next one
- * is tried at once. If none answers, there is a delay and the round starts again
- * with the first. `connection.url` is the URL that was connected to.
+ * Several URLs are tried in order. If a URL does not answer, or answers 404 or
+ * 501, the next one is tried at once. If none is left, there is a delay and the
+ * round starts again with the first. A URL that answered 404 or 501 is not tried
+ * again, unless all of them did or a function returned it. `connection.url` is the
+ * URL that was connected to.
+ *
+ * Each URL, the headers and the subprotocols may be functions, which are called
+ * before each attempt: for a token that expires, a ticket that is good once, or a
+ * cursor to resume from. A URL's function is called each time before it is tried,
+ * the others once in each round. Their time counts into `handshakeTimeout`. What
+ * they throw ends the loop, unless `handshakeTimeout` was over before that: then
+ * the attempt has failed.
  *
  * @example A feed that survives its server
  * ```ts
@@ -203,18 +318,21 @@ type Entry = [
  * }
  * ```
  *
- * @example Resuming where the last connection ended
+ * @example A new token for each attempt, and a feed that resumes
  * ```ts
  * import { connections } from "@wstap/wstap";
  *
- * async function follow(url: string) {
- *   let last: string | undefined;
- *   const feed = connections(url, {
- *     onConnect: (connection) => connection.send(JSON.stringify({ after: last })),
+ * async function follow(host: string) {
+ *   let cursor = 0;
+ *   const feed = connections(() => `wss://${host}/events?after=${cursor}`, {
+ *     headers: async ({ signal }) => {
+ *       const response = await fetch(`https://${host}/token`, { signal });
+ *       return { Authorization: `Bearer ${await response.text()}` };
+ *     },
  *     onRetry: ({ error, delayMs }) => console.warn(error.message, `again in ${delayMs} ms`),
  *   });
  *   for await (const [connection] of feed) {
- *     for await (const message of connection) last = JSON.parse(message).id;
+ *     for await (const message of connection) cursor = JSON.parse(message).id;
  *   }
  * }
  * ```
@@ -232,13 +350,13 @@ type Entry = [
  * }
  * ```
  *
- * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
+ * @param url A `ws:` or `wss:` URL or a function that returns one, or several of
+ * them in order of preference.
  * @param options Options for connecting and for connecting again. If `signal`
- * aborts, the connection, the handshake or the delay ends at once. Nothing else
- * ends a delay early.
+ * aborts, whatever the loop waits for ends at once.
  * @returns An async generator of the connections, each with the response of its
  * handshake.
- * @throws {TypeError} If a URL or an option is invalid.
+ * @throws {TypeError} If a URL or an option is invalid, or what a function returns.
  * @throws {RangeError} If a number or duration in the options is out of range.
  * @throws {HandshakeError} If the server refused the handshake with another
  * status than those above or gave an invalid answer, or if the last of
@@ -253,8 +371,11 @@ type Entry = [
  * @throws The reason of `signal`, if it aborts.
  */
 export function connections(
-  url: string | URL | (string | URL)[],
-  options?: ReconnectOptions<string> & { binary?: "text" },
+  url: UrlSource | UrlSource[],
+  options?: ReconnectOptions<string> & {
+    binary?: "text";
+    decode?: true;
+  },
 ): AsyncGenerator<
   [connection: WebSocketConnection<string>, response: HandshakeResponse],
   void,
@@ -264,13 +385,14 @@ export function connections(
  * Connects, and connects again, with `binary: "bytes"`: binary messages are
  * received as `Uint8Array`s.
  *
- * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
+ * @param url A `ws:` or `wss:` URL or a function that returns one, or several of
+ * them in order of preference.
  * @param options Options for connecting and for connecting again.
  * @returns An async generator of the connections, each with the response of its
  * handshake.
  */
 export function connections(
-  url: string | URL | (string | URL)[],
+  url: UrlSource | UrlSource[],
   options: ReconnectOptions & { binary: "bytes" },
 ): AsyncGenerator<
   [
@@ -281,16 +403,35 @@ export function connections(
   undefined
 >;
 /**
- * Connects, and connects again, with options whose `binary` is not known at
- * compile time, so a message may be a string or a `Uint8Array`.
+ * Connects, and connects again, with `decode: false`: every message is received
+ * as a `Uint8Array`.
  *
- * @param url A `ws:` or `wss:` URL, or several of them in order of preference.
+ * @param url A `ws:` or `wss:` URL or a function that returns one, or several of
+ * them in order of preference.
  * @param options Options for connecting and for connecting again.
  * @returns An async generator of the connections, each with the response of its
  * handshake.
  */
 export function connections(
-  url: string | URL | (string | URL)[],
+  url: UrlSource | UrlSource[],
+  options: ReconnectOptions<Uint8Array> & { decode: false },
+): AsyncGenerator<
+  [connection: WebSocketConnection<Uint8Array>, response: HandshakeResponse],
+  void,
+  undefined
+>;
+/**
+ * Connects, and connects again, with options whose `binary` and `decode` are not
+ * known at compile time, so a message may be a string or a `Uint8Array`.
+ *
+ * @param url A `ws:` or `wss:` URL or a function that returns one, or several of
+ * them in order of preference.
+ * @param options Options for connecting and for connecting again.
+ * @returns An async generator of the connections, each with the response of its
+ * handshake.
+ */
+export function connections(
+  url: UrlSource | UrlSource[],
   options?: ReconnectOptions,
 ): AsyncGenerator<
   [
@@ -301,163 +442,65 @@ export function connections(
   undefined
 >;
 export function connections(
-  url: string | URL | (string | URL)[],
+  url: UrlSource | UrlSource[],
   options: ReconnectOptions = {},
 ): AsyncGenerator<Entry, void, undefined> {
   const settings = parseOptions(options);
-  const policy = parsePolicy(options);
-  return reconnect(parseTargets(url, options), settings, policy);
-}
-
-async function* reconnect(
-  targets: Target[],
-  settings: Settings,
-  policy: Policy,
-): AsyncGenerator<Entry, void, undefined> {
-  const live = new Set(targets);
-  const { signal } = settings;
-  const never = new AbortController().signal;
-  const isRetried = (error: Error) =>
-    policy.retryIf?.(error) ?? isTransient(error);
-  let attempt = 0;
-  let failures = 0;
-
-  while (true) {
-    const tried = await connectToFirst(live, settings);
-    let error: Error;
-    if ("error" in tried) {
-      error = tried.error;
-      if (++failures >= policy.maxAttempts || !isRetried(error)) throw error;
-    } else {
-      failures = 0;
-      const [connection] = tried.entry;
-      const cancel = after(policy.resetAfter, () => attempt = 0);
-      connection.closed.then(cancel);
-      try {
-        await callOnConnect(policy, tried.entry);
-        yield tried.entry;
-      } finally {
-        await connection.close();
-      }
-      signal?.throwIfAborted();
-      const end = await tried.ended;
-      error = end.error as Error | null ??
-        closedError(await connection.closed);
-      if (!end.ours && !isRetried(error)) {
-        if (error instanceof ConnectionClosedError && error.clean) return;
-        throw error;
-      }
-    }
-
-    attempt++;
-    const delayMs = Math.max(
-      backoff(attempt, policy),
-      Math.min(retryAfter(error), policy.maxRetryAfter),
-    );
-    await policy.onRetry?.({ error, attempt, delayMs, url: tried.url });
-    await sleep(delayMs, signal ?? never);
-  }
-}
-
-/** The parsed options of the loop, with defaults filled in. Durations are in milliseconds. */
-interface Policy
-  extends Pick<ReconnectOptions, "retryIf" | "onRetry" | "onConnect"> {
-  minDelay: number;
-  maxDelay: number;
-  multiplier: number;
-  jitter: "full" | "none";
-  maxAttempts: number;
-  resetAfter: number;
-  maxRetryAfter: number;
-}
-
-function parsePolicy(options: ReconnectOptions): Policy {
-  const { multiplier = 2, maxAttempts = Infinity } = options;
-  const given = (value: DurationLike | undefined) =>
-    value === undefined ? undefined : parseDuration(value);
-  const min = given(options.minDelay);
-  const max = given(options.maxDelay);
-  if (min !== undefined && max !== undefined && min > max) {
-    throw new RangeError(
-      `Invalid minDelay: expected at most maxDelay, which is ${max} ms, got ${min} ms`,
-    );
-  }
-  const minDelay = min ?? Math.min(1_000, max ?? Infinity);
-  const maxDelay = max ?? Math.max(30_000, minDelay);
-  if (typeof multiplier !== "number") {
-    throw new TypeError(
-      `Invalid multiplier: expected a number, got ${kindOf(multiplier)}`,
-    );
-  }
-  if (!(multiplier >= 1 && multiplier < Infinity)) {
-    throw new RangeError(
-      `Invalid multiplier: expected a finite number from 1, got ${multiplier}`,
-    );
-  }
-  return {
-    minDelay,
-    maxDelay,
-    multiplier,
-    jitter: oneOf("jitter", options.jitter, ["full", "none"]),
-    maxAttempts: checkCount("maxAttempts", maxAttempts),
-    resetAfter: parseDuration(options.resetAfter ?? "10s"),
-    maxRetryAfter: given(options.maxRetryAfter) ?? maxDelay,
-    retryIf: checkCallback("retryIf", options.retryIf),
+  const plan = {
+    ...parseSources(url, options),
+    policy: parsePolicy(options),
     onRetry: checkCallback("onRetry", options.onRetry),
     onConnect: checkCallback("onConnect", options.onConnect),
   };
+  return new StoppableGenerator((stop) => new Loop(settings, plan, stop).run());
 }
 
-function parseTargets(
-  url: string | URL | (string | URL)[],
-  { protocols, headers }: ConnectOptions,
-): Target[] {
+/** The checked arguments of the loop, beside the settings of a connection. */
+interface Plan
+  extends Sources, Pick<ReconnectOptions, "onRetry" | "onConnect"> {
+  readonly policy: Policy;
+}
+
+/** What an attempt to connect is made of: values, which have been checked, or functions. */
+interface Sources {
+  readonly urls: readonly Source[];
+  readonly headers: PerAttempt<HeadersInit>;
+  readonly protocols: PerAttempt<string | string[]>;
+}
+
+/** A URL as text, which may contain credentials, or a function for it. */
+interface Source {
+  readonly url: PerAttempt<string | URL>;
+}
+
+/** Checks the URLs, headers and subprotocols that are not functions, and copies them. */
+function parseSources(
+  url: UrlSource | UrlSource[],
+  { headers, protocols = [] }: ReconnectOptions,
+): Sources {
   const urls = [url].flat();
   if (urls.length === 0) {
     throw new TypeError("Invalid URLs: expected at least one");
   }
-  const checked = checkHeaders(headers); // only once: headers may be an iterator
-  return urls.map((url) => parseTarget(url, protocols, checked));
+  return {
+    urls: urls.map((url) => {
+      if (typeof url === "function") return { url };
+      parseTarget(url);
+      return { url: String(url) }; // a URL object may be modified
+    }),
+    headers: typeof headers === "function" ? headers : checkHeaders(headers),
+    protocols: typeof protocols === "function"
+      ? protocols
+      : checkProtocols(protocols),
+  };
 }
 
-/**
- * Tries the URLs in order until one connects or refuses. A URL that does not
- * answer is followed by the next; one that answers 404 or 501 is removed from
- * `live`.
- *
- * @throws The reason of the signal, and every error that is neither a
- * `HandshakeError` nor a timeout: trying again would not help.
- */
-async function connectToFirst(
-  live: Set<Target>,
-  settings: Settings,
-): Promise<Connected | Failed> {
-  let failed: Failed | undefined;
-  for (const target of [...live]) {
-    try {
-      const { socket, response } = await open(target, settings);
-      const { promise: ended, resolve: onEnd } = Promise.withResolvers<
-        ConnectionEnd
-      >();
-      const connection = new WebSocketConnection<Message>({
-        socket,
-        url: response.url,
-        settings,
-        onEnd,
-      });
-      return { entry: [connection, response], ended, url: target.url.href };
-    } catch (error) {
-      settings.signal?.throwIfAborted();
-      if (!(error instanceof HandshakeError) && !isTimeout(error)) throw error;
-      if (isMissing(error) && live.size > 1) {
-        live.delete(target);
-        continue;
-      }
-      failed = { error, url: target.url.href };
-      if (!isUnreachable(error)) break;
-    }
-  }
-  return failed!; // set: a target is removed without it only if others are left
+/** One round over the URLs. */
+interface Round extends Pick<Attempt, "number" | "last"> {
+  /** The headers of this round, once they are known. */
+  headers?: HeadersInit;
+  /** The subprotocols of this round, once they are known. */
+  protocols?: string[];
 }
 
 interface Connected {
@@ -471,57 +514,233 @@ interface Connected {
 interface Failed {
   readonly error: Error;
   readonly url: string;
+  /** Whether to try the next URL at once. */
+  readonly next: boolean;
 }
 
-function isTimeout(error: unknown): error is DOMException {
-  return error instanceof DOMException && error.name === "TimeoutError";
-}
+/** The loop behind {@linkcode connections}. */
+class Loop {
+  readonly #settings: Settings;
+  readonly #plan: Plan;
+  /** Aborts when the loop must end: with the caller's signal, or because it has ended. */
+  readonly #signal: AbortSignal;
+  /** The URLs that are tried. */
+  readonly #live: Set<Source>;
+  /** Whether a function may ask for the time of the last message. */
+  readonly #isTold: boolean;
+  #number = 0;
+  #last: Attempt["last"] = null;
+  #lastMessageAt: number | null = null;
 
-/** Whether the server answered that it does not have the endpoint. */
-function isMissing(error: Error): boolean {
-  if (!(error instanceof HandshakeError)) return false;
-  const status = error.response?.status;
-  return (status === 404 || status === 501) && error.by === "server";
-}
-
-/** Whether the server did not answer, or could not be asked. */
-function isUnreachable(error: Error): boolean {
-  return isTimeout(error) || error instanceof HandshakeError && (
-        error.by === "proxy" ||
-        error.response === undefined && error.cause !== undefined
-      );
-}
-
-/** The default decision of `retryIf`. */
-function isTransient(error: Error): boolean {
-  if (error instanceof ConnectionClosedError) {
-    const { code } = error;
-    return code !== 1008 && !(code >= 4000 && code <= 4999);
+  constructor(settings: Settings, plan: Plan, stop: AbortSignal) {
+    const { signal } = settings;
+    this.#settings = settings;
+    this.#plan = plan;
+    this.#signal = signal === undefined
+      ? stop
+      : AbortSignal.any([signal, stop]);
+    this.#live = new Set(plan.urls);
+    this.#isTold = [
+      plan.headers,
+      plan.protocols,
+      ...plan.urls.map((it) => it.url),
+    ]
+      .some((it) => typeof it === "function");
   }
-  return !(error instanceof HandshakeError) || error.transient;
+
+  async *run(): AsyncGenerator<Entry, void, undefined> {
+    const { policy, onRetry } = this.#plan;
+    const signal = this.#signal;
+    let delays = 0;
+    let failures = 0;
+
+    while (true) {
+      const tried = await this.#attempt();
+      let error: Error;
+      if ("error" in tried) {
+        error = tried.error;
+        if (
+          ++failures >= policy.maxAttempts || !isWorthRetrying(error, policy)
+        ) throw error;
+      } else {
+        failures = 0;
+        const [connection] = tried.entry;
+        const cancel = after(policy.resetAfter, () => delays = 0);
+        connection.closed.then(cancel);
+        try {
+          await this.#callOnConnect(tried.entry);
+          yield tried.entry;
+        } finally {
+          await connection.close();
+        }
+        signal.throwIfAborted();
+        const end = await tried.ended;
+        this.#lastMessageAt = end.lastMessageAt ?? this.#lastMessageAt;
+        error = end.error as Error | null ??
+          closedError(await connection.closed);
+        if (!end.ours && !isWorthRetrying(error, policy)) {
+          if (error instanceof ConnectionClosedError && error.clean) return;
+          throw error;
+        }
+      }
+
+      const { url } = tried;
+      this.#last = { error, url, lastMessageAt: this.#lastMessageAt };
+      const delayMs = delayAfter(error, ++delays, policy);
+      await unlessAborted(
+        signal,
+        () => onRetry?.({ error, attempt: delays, delayMs, url }),
+      );
+      await sleep(delayMs, signal);
+    }
+  }
+
+  /**
+   * Tries the URLs in order until one connects or refuses. One that does not
+   * answer, or answers that it does not exist, is followed by the next.
+   */
+  async #attempt(): Promise<Connected | Failed> {
+    const round: Round = { number: ++this.#number, last: this.#last };
+    const missing: Source[] = [];
+    let notFound: Failed | undefined;
+    let result: Connected | Failed | undefined;
+    for (const source of [...this.#live]) {
+      const tried = await this.#try(source, round);
+      if ("error" in tried && isMissing(tried.error)) {
+        missing.push(source);
+        notFound = tried;
+        continue;
+      }
+      result = tried;
+      if (!("error" in tried && tried.next)) break;
+    }
+    if (result === undefined) return notFound!;
+    for (const source of missing) {
+      // A function may return another URL next time.
+      if (typeof source.url !== "function") this.#live.delete(source);
+    }
+    return result;
+  }
+
+  /**
+   * Tries one URL.
+   *
+   * @throws The reason of the signal, what a function throws, and every error
+   * that is neither a `HandshakeError` nor a timeout: trying again would not help.
+   */
+  async #try(source: Source, round: Round): Promise<Connected | Failed> {
+    const signal = this.#signal;
+    const { handshakeTimeout } = this.#settings;
+    signal.throwIfAborted();
+    const late = new AbortController();
+    const start = performance.now();
+    const cancel = after(
+      handshakeTimeout,
+      () => late.abort(timeoutError(handshakeTimeout)),
+    );
+    const attempt: Attempt = {
+      number: round.number,
+      last: round.last && { ...round.last },
+      signal: AbortSignal.any([signal, late.signal]),
+    };
+    let url = "";
+    try {
+      let target: Target;
+      try {
+        const input = await valueOf(source.url, attempt);
+        url = parseTarget(input).url.href;
+        round.headers ??= checkHeaders(
+          await valueOf(this.#plan.headers, attempt),
+        );
+        round.protocols ??= checkProtocols(
+          await valueOf(this.#plan.protocols, attempt),
+        );
+        target = parseTarget(input, round.protocols, round.headers);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!attempt.signal.aborted) throw error;
+        return { error: attempt.signal.reason, url, next: url === "" };
+      }
+      try {
+        return await this.#open(target, performance.now() - start);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof HandshakeError) && !isTimeout(error)) {
+          throw error;
+        }
+        return { error, url, next: isUnreachable(error) };
+      }
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Connects. `spent` is the part of `handshakeTimeout` that is over, in milliseconds. */
+  async #open(target: Target, spent: number): Promise<Connected> {
+    const { socket, response } = await open(
+      target,
+      { ...this.#settings, signal: this.#signal },
+      spent,
+    );
+    const { promise: ended, resolve: onEnd } = Promise.withResolvers<
+      ConnectionEnd
+    >();
+    const connection = new WebSocketConnection<Message>({
+      socket,
+      url: response.url,
+      settings: this.#settings,
+      onEnd,
+      notesMessages: this.#isTold,
+    });
+    return { entry: [connection, response], ended, url: target.url.href };
+  }
+
+  /** Calls `onConnect`, ignoring the error that the connection ended meanwhile. */
+  async #callOnConnect([connection, response]: Entry): Promise<void> {
+    const { onConnect } = this.#plan;
+    if (onConnect === undefined) return;
+    try {
+      await unlessAborted(
+        this.#signal,
+        () => onConnect(connection, response),
+      );
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (!(error instanceof ConnectionClosedError)) throw error;
+    }
+  }
 }
 
-/** Computes the length of delay number `attempt`, in milliseconds. */
-function backoff(
-  attempt: number,
-  { minDelay, maxDelay, multiplier, jitter }: Policy,
-): number {
-  if (minDelay === 0) return 0; // 0 * Infinity would be NaN
-  const wait = (n: number) =>
-    Math.min(maxDelay, minDelay * multiplier ** (n - 1));
-  if (jitter === "none") return wait(attempt);
-  return minDelay + Math.random() * (wait(attempt + 1) - minDelay);
+/** Returns a value, or what a function returns for this attempt, unless the attempt's signal aborts first. */
+function valueOf<T extends string | object>(
+  value: PerAttempt<T>,
+  attempt: Attempt,
+): T | Promise<T> {
+  return typeof value === "function"
+    ? unlessAborted(attempt.signal, () => value(attempt))
+    : value;
 }
 
-/** Reads the delay of `Retry-After` (RFC 9110 section 10.2.3), in milliseconds; 0 if there is none. */
-function retryAfter(error: Error): number {
-  const value = error instanceof HandshakeError &&
-    error.response?.headers.get("retry-after");
-  if (!value) return 0;
-  const delay = /^\d+$/.test(value)
-    ? Number(value) * 1_000
-    : Date.parse(value) - Date.now();
-  return delay > 0 ? delay : 0;
+/** Calls a function of the caller. Rejects with the signal's reason if the signal aborts before it has settled. */
+function unlessAborted<T>(
+  signal: AbortSignal,
+  call: () => T | PromiseLike<T>,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    const settle = async () => {
+      try {
+        resolve(await call());
+      } catch (error) {
+        reject(error);
+      } finally {
+        signal.removeEventListener("abort", stop);
+      }
+    };
+    settle();
+  });
 }
 
 function closedError(info: CloseInfo): ConnectionClosedError {
@@ -530,16 +749,4 @@ function closedError(info: CloseInfo): ConnectionClosedError {
     `The connection was closed with code ${info.code}${reason}`,
     info,
   );
-}
-
-/** Calls `onConnect`, ignoring the error that the connection ended meanwhile. */
-async function callOnConnect(
-  policy: Policy,
-  [connection, response]: Entry,
-): Promise<void> {
-  try {
-    await policy.onConnect?.(connection, response);
-  } catch (error) {
-    if (!(error instanceof ConnectionClosedError)) throw error;
-  }
 }

@@ -18,7 +18,7 @@ import {
   type Retry,
   type WebSocketConnection,
 } from "@wstap/wstap";
-import { CAPTURES, test, upgrade } from "./fixtures/captures.ts";
+import { CAPTURES, each, test, upgrade } from "./fixtures/captures.ts";
 import { spawnServer } from "./fixtures/child.ts";
 import { type Peer, type RawServer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
@@ -253,6 +253,17 @@ const WRONG: [ErrorConstructor, string, unknown, options?: unknown][] = [
   [RangeError, "negative", url, { maxDelay: -1 }],
   [RangeError, "at most maxDelay", url, { minDelay: 2, maxDelay: 1 }],
   [TypeError, "Cannot parse", url, { resetAfter: "x" }],
+  [TypeError, "duration", url, { resetAfter: null }],
+  [TypeError, "duration", url, { minDelay: null }],
+  [TypeError, "duration", url, { maxDelay: null }],
+  [TypeError, "duration", url, { maxRetryAfter: null }],
+  [TypeError, "duration", url, { closeTimeout: null }],
+  [TypeError, "got null", url, { multiplier: null }],
+  [TypeError, "got null", url, { maxAttempts: null }],
+  [TypeError, "got null", url, { headers: null }],
+  [TypeError, "got null", url, { protocols: null }],
+  [TypeError, "more than once", url, { protocols: ["a", "a"] }],
+  [TypeError, "Host", () => url, { headers: { Host: "x" } }],
   [RangeError, "finite", url, { maxRetryAfter: Infinity }],
   [RangeError, "from 1, got 0.5", url, { multiplier: 0.5 }],
   [RangeError, "got NaN", url, { multiplier: NaN }],
@@ -375,6 +386,131 @@ test("connections() closes the connection with 1000 when the loop is left, by br
   assertStrictEquals(thrown, own);
   await eventually(() => codes.length === 2, "the second close");
   assertEquals(codes, [1000, 1000]);
+});
+
+/** Ends the loop while its first step is under way, and asserts that nothing holds it up. */
+async function assertReturns(
+  generator: AsyncGenerator<unknown, void, undefined>,
+  underWay: Promise<unknown>,
+): Promise<void> {
+  const pending = generator.next();
+  await within(underWay, 5000, "what it waits for");
+  const returning = generator.return();
+  const done = { done: true, value: undefined } as const;
+  assertEquals(await within(pending, 1000, "next()"), done);
+  assertEquals(await within(returning, 5000, "return()"), done);
+  assertEquals(await generator.next(), done);
+}
+
+const never = (): Promise<never> => new Promise(() => {});
+
+/** A function that never settles, and tells when it has been called. */
+function hanging() {
+  const { promise: called, resolve } = Promise.withResolvers<void>();
+  return {
+    called,
+    call: () => {
+      resolve();
+      return never();
+    },
+  };
+}
+
+each.test("return() ends a handshake that is not answered, and its connection", async (capture) => {
+  const asked = Promise.withResolvers<void>();
+  await using server = rawServer(async (peer) => {
+    await peer.readHead();
+    asked.resolve();
+    await peer.waitForEnd();
+    peer.end();
+  });
+  const generator = connections(server.url, { capture });
+  await assertReturns(generator, asked.promise);
+  await eventually(() => server.connections === 1, "no other connection");
+});
+
+each.test("return() ends the loop while a function of the caller does not settle, and closes the connection", async (capture) => {
+  const codes: number[] = [];
+  await using server = accepting((socket) => {
+    socket.addEventListener("close", ({ code }) => codes.push(code));
+  });
+  const onConnect = hanging();
+  await assertReturns(
+    connections(server.url, { capture, onConnect: onConnect.call }),
+    onConnect.called,
+  );
+  await eventually(() => codes.includes(1000), "the close");
+
+  const onRetry = hanging();
+  await assertReturns(
+    connections(`ws://127.0.0.1:${quietPort()}`, {
+      capture,
+      onRetry: onRetry.call,
+    }),
+    onRetry.called,
+  );
+});
+
+test("return() and throw() end the wait before the next attempt", async () => {
+  const nobody = `ws://127.0.0.1:${quietPort()}`;
+  const waiting = Promise.withResolvers<void>();
+  const options = { minDelay: "1h", onRetry: () => waiting.resolve() } as const;
+  await assertReturns(connections(nobody, options), waiting.promise);
+
+  const generator = connections(nobody, options);
+  const pending = generator.next();
+  const own = new Error("its own");
+  const thrown = within(generator.throw(own), 5000, "throw()");
+  assertStrictEquals(await assertRejects(() => thrown), own);
+  assertEquals((await pending).done, true);
+});
+
+each.test("return() does not let a step wait for a peer that does not answer the close", async (capture) => {
+  await using server = rawServer(async (peer) => {
+    await upgrade(peer);
+    await peer.waitForEnd();
+    peer.end();
+  });
+  const closeTimeout = "200ms";
+  const generator = connections(server.url, { ...SOON, capture, closeTimeout });
+  const { value } = await generator.next();
+  const connection = value![0];
+  const sent = Promise.withResolvers<void>();
+  const close = connection.close;
+  connection.close = (...args) => {
+    sent.resolve();
+    return close.apply(connection, args);
+  };
+  await assertReturns(generator, sent.promise);
+  assertEquals((await connection.closed).code, 1006);
+  for (const peer of server.peers) peer.end();
+});
+
+each.test("the signal ends the loop while onConnect or onRetry does not settle", async (capture) => {
+  await using server = accepting();
+  for (
+    const [url, name] of [
+      [server.url, "onConnect"],
+      [`ws://127.0.0.1:${quietPort()}`, "onRetry"],
+    ] as const
+  ) {
+    const stop = new AbortController();
+    const { signal } = stop;
+    const { called, call } = hanging();
+    const generator = connections(url, { capture, signal, [name]: call });
+    called.then(() => stop.abort(ENOUGH));
+    await assertEnds(generator);
+  }
+});
+
+test("disposing of the loop closes the connection", async () => {
+  await using server = accepting();
+  let given: WebSocketConnection | undefined;
+  {
+    await using generator = connections(server.url, QUICK);
+    given = (await generator.next()).value![0];
+  }
+  assertEquals((await given.closed).code, 1000);
 });
 
 test("connections() never has two connections open", async () => {

@@ -1,21 +1,17 @@
-import { closeQuietly, type Conn, ResponseReader, writeAll } from "../conn.ts";
 import {
   type Answer,
-  conclude,
-  type HandshakeContext,
   invalidUpgrade,
+  judge,
   networkError,
-  type Redirect,
-} from "../handshake.ts";
+} from "../http/upgrade.ts";
 import {
-  encodeHead,
-  MalformedResponse,
-  type ResponseHead,
-} from "../http/head.ts";
-import { acceptFor, createKey } from "../http/key.ts";
-import { describeRequest, requestHeaders } from "../http/request.ts";
-import { reasonPhrase } from "../http/status.ts";
-import type { Target } from "../http/target.ts";
+  acceptFor,
+  createKey,
+  describeRequest,
+  type HandshakeContext,
+  requestHeaders,
+} from "../http/request.ts";
+import type { Redirect, Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import {
@@ -25,6 +21,15 @@ import {
   parseAgreement,
 } from "../websocket/deflate.ts";
 import { dial } from "./dial.ts";
+import {
+  closeQuietly,
+  type Conn,
+  encodeHead,
+  HeadReader,
+  MalformedResponse,
+  type ResponseHead,
+  writeAll,
+} from "../http/head.ts";
 import { DirectSocket } from "./socket.ts";
 
 /** Opens wstap's own WebSocket: connects, makes the handshake, and returns a socket over the same connection. */
@@ -42,12 +47,9 @@ export async function openDirect(
   };
   const conn = await dialling;
   let opened = false;
-  const cancel = () => closeQuietly(conn);
-  signal.addEventListener("abort", cancel);
   try {
-    signal.throwIfAborted();
     context.onRequest?.(describeRequest("direct", target, headers));
-    const reader = new ResponseReader(conn);
+    const reader = new HeadReader(conn);
     const answering = exchange(target, conn, reader, headers, signal);
     const accept = acceptFor(key); // computed while the server answers
     const answer = await answering;
@@ -58,7 +60,7 @@ export async function openDirect(
       parameters = agreement;
       return null;
     };
-    const response = await conclude(
+    const response = await judge(
       target,
       answer,
       { accept, ...(context.compression && { extensionProblem }) },
@@ -76,7 +78,6 @@ export async function openDirect(
     });
     return { socket, response };
   } finally {
-    signal.removeEventListener("abort", cancel);
     if (!opened) closeQuietly(conn);
   }
 }
@@ -85,7 +86,7 @@ export async function openDirect(
 async function exchange(
   target: Target,
   conn: Conn,
-  reader: ResponseReader,
+  reader: HeadReader,
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<Answer> {
@@ -100,14 +101,11 @@ async function exchange(
       ),
     );
     conn.setNoDelay?.(true); // it matters from the second write on
-    head = await reader.readHead();
+    head = await reader.readResponse();
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof MalformedResponse) {
-      const hint = url.protocol === "ws:" && error.protocol === "TLS"
-        ? "; the URL may need wss: in place of ws:"
-        : "";
-      throw invalidUpgrade(target, error.message + hint, { cause: error });
+      throw invalidUpgrade(target, error.message, { cause: error });
     }
     throw networkError(target, (error as Error).message);
   }
@@ -118,8 +116,16 @@ async function exchange(
   return {
     source: "direct",
     status,
-    statusText: await reasonPhrase(status),
+    statusText: status === 101
+      ? "Switching Protocols"
+      : await reasonPhrase(status),
     headers: head.headers,
     body: status === 101 ? null : reader.body(head),
   };
+}
+
+/** Returns the standard reason phrase of a status, or `""` if there is none. */
+async function reasonPhrase(status: number): Promise<string> {
+  // Loaded only here, because a successful handshake does not need it.
+  return (await import("node:http")).STATUS_CODES[status] ?? "";
 }

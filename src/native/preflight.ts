@@ -1,15 +1,20 @@
 import { sleep } from "../timers.ts";
 import { HandshakeError } from "../errors.ts";
+import { judge, networkError } from "../http/upgrade.ts";
 import {
-  conclude,
+  acceptFor,
+  createKey,
+  describeRequest,
   type HandshakeContext,
+  requestHeaders,
+} from "../http/request.ts";
+import {
+  type Fields,
   handshakeError,
-  networkError,
+  httpUrl,
   type Redirect,
-} from "../handshake.ts";
-import { acceptFor, createKey } from "../http/key.ts";
-import { describeRequest, requestHeaders } from "../http/request.ts";
-import { type Fields, httpUrl, type Target } from "../http/target.ts";
+  type Target,
+} from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import { createClient } from "./client.ts";
@@ -101,12 +106,10 @@ async function preflight(
   context: HandshakeContext,
   client: Deno.HttpClient,
 ): Promise<HandshakeResponse | Redirect> {
-  const { signal } = context;
   const key = createKey();
   const release = new AbortController();
-  const stop = () => release.abort(DONE);
-  signal.throwIfAborted();
-  signal.addEventListener("abort", stop);
+  context.signal.throwIfAborted();
+  context.onAbort = () => release.abort(DONE);
   try {
     const headers = preflightHeaders(target, key);
     context.onRequest?.(describeRequest("preflight", target, headers));
@@ -118,22 +121,21 @@ async function preflight(
     });
     const accept = acceptFor(key); // computed while the server answers
     const answer = await answering.catch((error) => {
-      signal.throwIfAborted();
+      context.signal.throwIfAborted();
       throw fetchError(target, error);
     });
     // Done before anything else, so that the server notices it before the socket
     // connects.
-    if (answer.status === 101) stop();
+    if (answer.status === 101) release.abort(DONE);
     const { status, statusText, headers: fields, body } = answer;
-    return await conclude(
+    return await judge(
       target,
       { source: "preflight", status, statusText, headers: fields, body },
       { accept, native: true },
       context,
     );
   } finally {
-    signal.removeEventListener("abort", stop);
-    stop();
+    release.abort(DONE);
   }
 }
 

@@ -1,11 +1,14 @@
 import {
-  type HandshakeContext,
   invalidUpgrade,
+  negotiationProblem,
   networkReason,
-} from "../handshake.ts";
-import { describeRequest, socketHeaders } from "../http/request.ts";
+} from "../http/upgrade.ts";
+import {
+  describeRequest,
+  type HandshakeContext,
+  socketHeaders,
+} from "../http/request.ts";
 import type { Target } from "../http/target.ts";
-import { negotiationProblem } from "../http/upgrade.ts";
 import type { Socket, SocketEvents } from "../socket.ts";
 import { needsClient } from "./client.ts";
 
@@ -152,14 +155,12 @@ export function openSocket(
       ...(Object.keys(headers).length > 0 && { headers }),
       ...(client && needsClient(target, context) && { client }),
     });
-    const cancel = () => socket.close(); // while connecting, it cancels the handshake
-    signal.addEventListener("abort", cancel);
+    context.onAbort = () => socket.close(); // cancels the handshake
     const opening = new NativeSocket(socket, (failure) => {
-      signal.removeEventListener("abort", cancel);
       if (signal.aborted) return reject(signal.reason);
       if (failure !== null) return resolve(failure);
       const { protocol, extensions } = opening;
-      const problem = negotiationProblem(protocol, extensions, target);
+      const problem = negotiationProblem(target, protocol, extensions);
       if (problem === null) return resolve(opening);
       socket.close();
       reject(invalidUpgrade(target, problem));

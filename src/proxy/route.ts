@@ -37,9 +37,7 @@ export function parseProxy(proxy: Deno.Proxy): Route {
       `Invalid http.proxy: its transport is "${transport}", and its URL begins with "${route.kind}:"`,
     );
   }
-  if (basicAuth === undefined) return route;
-  const { username, password } = basicAuth;
-  return { ...route, auth: { username, password } };
+  return basicAuth === undefined ? route : { ...route, auth: basicAuth };
 }
 
 /**

@@ -14,12 +14,15 @@ import {
   OPCODE,
   ProtocolError,
 } from "../websocket/receiver.ts";
-import { closeQuietly, readRequestLines, writeAll } from "../conn.ts";
-import { encodeHead } from "../http/head.ts";
-import { HeaderFields } from "../http/headers.ts";
-import { acceptFor } from "../http/key.ts";
-import { reasonPhrase } from "../http/status.ts";
+import {
+  closeQuietly,
+  encodeHead,
+  HeaderFields,
+  HeadReader,
+  writeAll,
+} from "../http/head.ts";
 import { after } from "../timers.ts";
+import { acceptFor } from "../http/request.ts";
 import { EXIT, fileError } from "../cli/errors.ts";
 import { concat } from "./lines.ts";
 
@@ -147,12 +150,10 @@ export class Server implements AsyncDisposable {
    * @returns The client, if the request was an upgrade and has been accepted.
    */
   async #accept(conn: Deno.TcpConn): Promise<Client | undefined> {
+    const reader = new HeadReader(conn);
     let request;
-    let rest;
     try {
-      const [lines, behind] = await readRequestLines(conn);
-      request = parseRequest(lines);
-      rest = behind;
+      request = parseRequest(await reader.readLines());
     } catch {
       return; // it hung up, or sent no head
     }
@@ -187,7 +188,7 @@ export class Server implements AsyncDisposable {
     } catch {
       return; // it hung up
     }
-    return new Client(conn, rest, answer);
+    return new Client(conn, reader.takeRest(), answer);
   }
 
   /** Closes every connection with 1001, and cuts those that do not answer. */
@@ -423,7 +424,7 @@ async function refuse(
   conn: Deno.TcpConn,
   { status, headers = [], body }: Refusal,
 ): Promise<undefined> {
-  const phrase = await reasonPhrase(status);
+  const { STATUS_CODES } = await import("node:http");
   const bytes = new TextEncoder().encode(
     status === 204 || status === 304 ? "" : body,
   );
@@ -431,7 +432,7 @@ async function refuse(
     ["Content-Type", "text/plain; charset=utf-8"],
     ["Content-Length", `${bytes.length}`],
   ];
-  const head = encodeHead(`HTTP/1.1 ${status} ${phrase}`, [
+  const head = encodeHead(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`, [
     ["Date", new Date().toUTCString()],
     ["Connection", "close"],
     ...(bytes.length > 0 ? content : []),

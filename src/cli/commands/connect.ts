@@ -1,11 +1,8 @@
 import {
   type CloseInfo,
-  ConnectionClosedError,
   connections,
-  HandshakeError,
   type HandshakeRequest,
   type HandshakeResponse,
-  type ReconnectOptions,
   type WebSocketConnection,
 } from "../../../mod.ts";
 import type { TapSettings } from "../flags/values.ts";
@@ -20,9 +17,9 @@ export type Connection = WebSocketConnection<string | Uint8Array>;
  * URLs after the first are fallbacks in either case.
  */
 export function sessions(
-  { urls, connect, headers, reconnect }: Pick<
+  { urls, connect, reconnect }: Pick<
     TapSettings,
-    "urls" | "connect" | "headers" | "reconnect"
+    "urls" | "connect" | "reconnect"
   >,
   notes: Notes,
   trace: Trace | null,
@@ -30,8 +27,7 @@ export function sessions(
 ): AsyncGenerator<[Connection, HandshakeResponse], void> {
   return connections([...urls], {
     ...connect,
-    headers: headers(),
-    ...retries(reconnect),
+    ...reconnect ?? { retryIf: () => false },
     signal,
     ...(trace && { onRequest: (request) => trace.request(request) }),
     onRetry: ({ error, delayMs }) => {
@@ -40,18 +36,6 @@ export function sessions(
       notes.error(`${error.message}; connecting again in ${wait} s`);
     },
   });
-}
-
-/** The options that decide when to connect again. */
-function retries(reconnect: TapSettings["reconnect"]): ReconnectOptions {
-  if (reconnect === null) return { retryIf: () => false };
-  const { stopsOn, ...delays } = reconnect;
-  if (stopsOn === undefined) return delays;
-  const retryIf = (error: Error) =>
-    error instanceof ConnectionClosedError
-      ? !stopsOn(error.code)
-      : !(error instanceof HandshakeError) || error.transient;
-  return { ...delays, retryIf };
 }
 
 /** Describes how a connection ended. */
