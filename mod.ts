@@ -37,11 +37,7 @@ export {
   HandshakeError,
 } from "./src/errors.ts";
 export type { HandshakeRequest, HttpOptions } from "./src/http/request.ts";
-export type {
-  ConnectOptions,
-  Heartbeat,
-  HeartbeatData,
-} from "./src/options.ts";
+export type { ConnectOptions, Heartbeat } from "./src/options.ts";
 export {
   type Attempt,
   connections,

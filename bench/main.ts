@@ -6,6 +6,7 @@
  * deno task bench                  # everything, about a quarter of an hour
  * deno task bench --only=Echo      # the rows that contain the text; writes no file
  * deno task bench --short          # tiny runs that take seconds; writes no file
+ * deno task bench --aims           # fails if a row misses its aim
  * ```
  *
  * @module
@@ -21,12 +22,13 @@ const { values: args } = parseArgs({
   args: Deno.args,
   options: {
     short: { type: "boolean", default: false },
+    aims: { type: "boolean", default: false },
     only: { type: "string", default: "" },
     rounds: { type: "string" },
     "import-map": { type: "string" },
   },
 });
-const { short, only } = args;
+const { aims, short, only } = args;
 const rounds = short ? 1 : Number(args.rounds ?? 7);
 
 /** The longest time of one measurement, in milliseconds. */
@@ -184,6 +186,16 @@ const machine = await describeMachine([...peers.values()]);
 const json = JSON.stringify({ machine, rounds, results }, null, 2) + "\n";
 const svg = chart(machine, results);
 console.log(table(machine, rounds, results));
+const missed = results.filter(({ ratio, atLeast = 0, atMost = Infinity }) =>
+  ratio < atLeast || ratio > atMost
+);
+for (const { what, against, ratio, atLeast, atMost } of missed) {
+  const aim = atLeast === undefined
+    ? `at most ${atMost}`
+    : `at least ${atLeast}`;
+  console.error(`Missed: ${what} / ${against}: ${ratio.toFixed(2)}, ${aim}`);
+}
+if (aims && missed.length > 0) Deno.exitCode = 1;
 if (!short && only === "") {
   await Deno.writeTextFile(here("results.json"), json);
   await Deno.writeTextFile(here("results.svg"), svg);

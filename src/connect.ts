@@ -1,13 +1,9 @@
 import { WebSocketConnection } from "./connection.ts";
 import { after } from "./timers.ts";
 import { openDirect } from "./direct/open.ts";
-import type { HandshakeContext } from "./http/request.ts";
-import {
-  handshakeError,
-  parseTarget,
-  redirected,
-  type Target,
-} from "./http/target.ts";
+import { type HandshakeContext, handshakeError } from "./handshake.ts";
+import { redirected } from "./http/redirect.ts";
+import { parseTarget, type Target } from "./http/target.ts";
 import { openPlain } from "./native/plain.ts";
 import { openWithPreflight } from "./native/preflight.ts";
 import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
@@ -147,21 +143,16 @@ export async function open(
     compression: settings.compression,
     follow: settings.redirect === "follow",
     signal: stop.signal,
-    onAbort: undefined,
     caller,
     onRequest: settings.onRequest,
   };
-  const abort = (reason: unknown) => {
-    stop.abort(reason);
-    context.onAbort?.();
-  };
-  const onCallerAbort = () => abort(caller?.reason);
+  const onCallerAbort = () => stop.abort(caller?.reason);
   caller?.addEventListener("abort", onCallerAbort);
   let opening = CAPTURES[capture](target, context);
   // The timer is set after the request has been started, so as not to delay it.
   const cancel = after(
     Math.max(0, handshakeTimeout - spent),
-    () => abort(timeoutError(handshakeTimeout)),
+    () => stop.abort(timeoutError(handshakeTimeout)),
   );
   try {
     for (let hops = 0;; hops++) {
@@ -174,7 +165,11 @@ export async function open(
           { response: result.response },
         );
       }
-      target = redirected(target, result);
+      const next = redirected(target, result.location);
+      if (typeof next === "string") {
+        throw handshakeError(target, next, { response: result.response });
+      }
+      target = next;
       opening = CAPTURES[capture](target, context);
     }
   } finally {

@@ -35,6 +35,7 @@ export class HandshakeError extends Error {
    * again only if it is `true`, unless `retryIf` decides otherwise.
    */
   readonly transient: boolean;
+  readonly #by: "server" | "proxy";
   // Private, so that printing the error shows no query and no cookie.
   readonly #url: string;
   readonly #response: HandshakeResponse | undefined;
@@ -43,8 +44,8 @@ export class HandshakeError extends Error {
    * Creates the error.
    *
    * @param message The error message.
-   * @param options The URL of the request, the response if there was one, and the
-   * cause.
+   * @param options The URL of the request, the response if there was one, the
+   * cause, whether another attempt may succeed, and who refused.
    */
   constructor(
     message: string,
@@ -53,11 +54,13 @@ export class HandshakeError extends Error {
       response?: HandshakeResponse;
       cause?: unknown;
       transient?: boolean;
+      by?: "server" | "proxy";
     },
   ) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.#url = options.url;
     this.#response = options.response;
+    this.#by = options.by ?? "server";
     const status = options.response?.status;
     this.transient = options.transient ??
       (status === undefined || status >= 500 ||
@@ -67,6 +70,14 @@ export class HandshakeError extends Error {
   /** The URL of the request, after redirects and without credentials. It includes the query. */
   get url(): string {
     return this.#url;
+  }
+
+  /**
+   * Who refused: `"proxy"` if a proxy did not open a tunnel, so that the server was
+   * not asked and {@linkcode response} is the proxy's; `"server"` in all other cases.
+   */
+  get by(): "server" | "proxy" {
+    return this.#by;
   }
 
   /** The response of the server, or `undefined` if there is none. */

@@ -1,6 +1,8 @@
+import { checkCertificates } from "./certificates.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import type { Limit } from "./inbox.ts";
+import { denoProxy, parseProxy } from "./proxy/route.ts";
 import {
   checkBoolean,
   checkCallback,
@@ -207,7 +209,11 @@ export interface Heartbeat {
    * The message, or a function that returns it, which is called before each
    * sending. An error that it throws ends the connection with that error.
    */
-  message: HeartbeatData | (() => HeartbeatData);
+  message:
+    | string
+    | ArrayBuffer
+    | ArrayBufferView
+    | (() => string | ArrayBuffer | ArrayBufferView);
   /**
    * The time between two messages, and between the opening of the connection
    * and the first one. No message is sent while more than 1 MiB waits to be
@@ -215,9 +221,6 @@ export interface Heartbeat {
    */
   interval: DurationLike;
 }
-
-/** The data of a heartbeat: a string is sent as a text message, anything else as a binary one. */
-export type HeartbeatData = string | ArrayBuffer | ArrayBufferView;
 
 /** The parsed options of a connection, with defaults filled in. Durations are in milliseconds. */
 export interface Settings {
@@ -398,7 +401,7 @@ function parseLimit(maxBuffer: ConnectOptions["maxBuffer"]): Limit {
   };
 }
 
-/** Checks the shape of the `http` options, and copies them. What PEM texts and proxy URLs contain is checked where they are used. */
+/** Checks and copies the `http` options. */
 function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
   if (http === DEFAULT_HTTP) return http;
   checkObject("http", http);
@@ -416,6 +419,7 @@ function parseHttp(http: HttpOptions = DEFAULT_HTTP): HttpOptions {
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError(`Invalid http: "cert" and "key" go together`);
   }
+  checkCertificates({ caCerts, cert, key });
   if (proxy !== undefined && address !== undefined) {
     throw new TypeError(
       'Invalid http: "address" and "proxy" exclude each other',
@@ -461,15 +465,16 @@ function copyProxy(proxy: Deno.Proxy): Deno.Proxy {
       } as the url`,
     );
   }
-  if (basicAuth === undefined) return { ...proxy };
-  checkObject("http.proxy.basicAuth", basicAuth);
-  const { username, password } = basicAuth;
-  if (typeof username !== "string" || typeof password !== "string") {
-    throw new TypeError(
-      `Invalid http.proxy.basicAuth: expected a "username" and a "password"`,
-    );
+  if (basicAuth !== undefined) {
+    checkObject("http.proxy.basicAuth", basicAuth);
+    const { username, password } = basicAuth;
+    if (typeof username !== "string" || typeof password !== "string") {
+      throw new TypeError(
+        `Invalid http.proxy.basicAuth: expected a "username" and a "password"`,
+      );
+    }
   }
-  return { ...proxy, basicAuth: { username, password } } as Deno.Proxy;
+  return denoProxy(parseProxy(proxy));
 }
 
 function copyAddress(

@@ -7,7 +7,6 @@
 import { checkCallback, checkCount, kindOf, oneOf } from "./checks.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import { ConnectionClosedError, HandshakeError } from "./errors.ts";
-import { isProxyRefusal } from "./proxy/tunnel.ts";
 
 /** The options of {@linkcode parsePolicy}, which `ReconnectOptions` describes. */
 export interface PolicyOptions {
@@ -97,15 +96,17 @@ export function isTimeout(error: unknown): error is DOMException {
 
 /** Whether the server answered that it does not have the endpoint. */
 export function isMissing(error: Error): boolean {
-  const status = error instanceof HandshakeError && error.response?.status;
-  return (status === 404 || status === 501) && !isProxyRefusal(error);
+  if (!(error instanceof HandshakeError)) return false;
+  const status = error.response?.status;
+  return (status === 404 || status === 501) && error.by === "server";
 }
 
 /** Whether the server did not answer, or could not be asked. */
 export function isUnreachable(error: Error): boolean {
-  return isTimeout(error) || isProxyRefusal(error) ||
-    error instanceof HandshakeError && error.response === undefined &&
-      error.cause !== undefined;
+  return isTimeout(error) || error instanceof HandshakeError && (
+        error.by === "proxy" ||
+        error.response === undefined && error.cause !== undefined
+      );
 }
 
 /**

@@ -93,6 +93,76 @@ const wrong: [args: string[], message: string][] = [
     ["--proxy", "localhost:3128"],
     'Invalid --proxy: expected a URL such as "http://127.0.0.1:3128" or "socks5://127.0.0.1:1080"',
   ],
+  [
+    ["--stop-on", "1008"],
+    "The option --stop-on needs --reconnect",
+  ],
+  ...["", "x", "999", "1008,", "5000", "4999-4000", "1000-2-3", "all"].map((
+    codes,
+  ): [string[], string] => [
+    ["-r", "--stop-on", codes],
+    `Invalid --stop-on ${
+      JSON.stringify(codes)
+    }: expected close codes from 1000 to 4999, as in "1008,4000-4999", or none`,
+  ]),
+  [
+    ["-k", "--capture", "none"],
+    "The option --insecure needs --capture direct, not none",
+  ],
+  [
+    ["--compress", "--capture=preflight"],
+    "The option --compress needs --capture direct, not preflight",
+  ],
+  [
+    ["wss://localhost/", "--unix-socket", "x", "--capture=preflight"],
+    "The option --unix-socket needs --capture direct for wss:, not preflight",
+  ],
+  ...["", "host", "host:", ":80", "host:0", "host:65536", "::1:80", "a b:1"]
+    .map((address): [string[], string] => [
+      ["--connect-to", address],
+      `Invalid --connect-to ${
+        JSON.stringify(address)
+      }: expected a host and a port, as in "10.0.0.7:443" or "[::1]:8080"`,
+    ]),
+  [
+    ["--connect-to", "a:1", "--proxy", "http://b:1"],
+    "The options --proxy and --connect-to exclude each other",
+  ],
+  [["--unix-socket", ""], "The value of --unix-socket is empty"],
+  [
+    ["-L", "--redirect", "error"],
+    "--location and --redirect error exclude each other",
+  ],
+  [
+    ["--heartbeat-interval", "1s"],
+    "The option --heartbeat-interval needs --heartbeat",
+  ],
+  [
+    ["--heartbeat", "x", "--heartbeat-interval", "0"],
+    'Invalid --heartbeat-interval "0": expected more than nothing, as in "10s"',
+  ],
+  [
+    ["-w", "5"],
+    'Invalid --wait: Cannot parse duration "5": a unit is missing, as in "5s"',
+  ],
+  [
+    ["--decompress", "br"],
+    'Invalid --decompress "br": expected gzip, deflate, deflate-raw or zstd',
+  ],
+  [["--rotate", "1M"], "The option --rotate needs --output FILE"],
+  [["--rotate", "1M", "-o", "-"], "The option --rotate needs --output FILE"],
+  ...["", "0", "often", "-1"].map((extent): [string[], string] => [
+    ["-o", "x", "--rotate", extent],
+    `Invalid --rotate ${
+      JSON.stringify(extent)
+    }: expected a size such as "64M", or a time such as "1h"`,
+  ]),
+  ...[[], ["-o", "x"], ["--format=ndjson", "-o", "-"]].map((
+    args,
+  ): [string[], string] => [
+    ["--record-sent", ...args],
+    "The option --record-sent needs a recording: --format ndjson --output FILE, without --batch",
+  ]),
 ];
 
 for (const [args, message] of wrong) {
@@ -183,6 +253,17 @@ const wrongCommands: [command: Command, args: string[], message: string][] = [
   ],
   [
     "replay",
+    ["a", "--client-messages", "all"],
+    'Invalid --client-messages "all": expected ignore, any or exact',
+  ],
+  ["replay", ["a", "--entry", ""], "The value of --entry is empty"],
+  [
+    "replay",
+    ["a", "--allow-origin", "https://a.example/"],
+    'Invalid --allow-origin "https://a.example/": expected an origin such as "https://app.example:8443", or *',
+  ],
+  [
+    "replay",
     ["a", "-H", "Upgrade: x"],
     'The header "Upgrade" cannot be set: the handshake writes it itself',
   ],
@@ -230,6 +311,55 @@ Deno.test("sizes have units of 1024", () => {
     const { connect } = settings("--max-buffer", text, URL);
     assertEquals(connect.maxBuffer, { bytes });
   }
+});
+
+Deno.test("what only direct can serve chooses it", () => {
+  const choosing = [
+    ["-k"],
+    ["--compress"],
+    ["--ping-interval", "5s"],
+    ["--ping-timeout", "5s"],
+    ["wss://localhost/", "--connect-to", "127.0.0.1:8443"],
+    ["wss://localhost/", "--unix-socket", "/run/feed.sock"],
+  ];
+  for (const args of choosing) {
+    assertEquals(settings(URL, ...args).connect.capture, "direct", `${args}`);
+  }
+  for (
+    const args of [[], ["-L"], ["--connect-to", "127.0.0.1:8080"], [
+      "--unix-socket",
+      "/run/feed.sock",
+    ]]
+  ) {
+    assertEquals(settings(URL, ...args).connect.capture, undefined, `${args}`);
+  }
+  const none = settings(URL, "--capture", "none", "--connect-to", "[::1]:80");
+  assertEquals(none.connect.capture, "none");
+  assertEquals(none.connect.http?.address, { hostname: "::1", port: 80 });
+});
+
+Deno.test("--stop-on lists codes and ranges of codes", () => {
+  const stops = (...args: string[]) =>
+    [1000, 1008, 1011, 4000, 4999].filter((code) =>
+      settings(URL, "-r", ...args).reconnect!.stopsOn?.(code)
+    );
+  assertEquals(stops("--stop-on", "1000, 4000-4500"), [1000, 4000]);
+  assertEquals(stops("--stop-on", "none"), []);
+  assertEquals(settings(URL, "-r").reconnect!.stopsOn, undefined);
+});
+
+Deno.test("--rotate takes a size or a time, and 10m are minutes", () => {
+  const rotate = (extent: string) =>
+    settings(URL, "-o", "x", "--rotate", extent).rotate;
+  assertEquals(rotate("10M"), { bytes: 10 * 1024 ** 2 });
+  assertEquals(rotate("10mb"), { bytes: 10 * 1024 ** 2 });
+  assertEquals(rotate("4096"), { bytes: 4096 });
+  assertEquals(rotate("10m"), { milliseconds: 600_000 });
+  assertEquals(rotate("1h 30m"), { milliseconds: 5_400_000 });
+});
+
+Deno.test("-o - is standard output", () => {
+  assertEquals(settings(URL, "-o", "-").output, null);
 });
 
 Deno.test("a proxy's credentials go where Deno wants them", () => {

@@ -307,7 +307,7 @@ test("connectWebSocket() rejects for a URL that it cannot use", async () => {
   );
 });
 
-each.test("connectWebSocket() refuses certificates and keys that are none", async (capture) => {
+each.test("connectWebSocket() refuses certificates, keys and proxies that are none, and connections() never tries them", async (capture) => {
   const { ca } = await certificates();
   const none = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
   await using server = rawServer(upgrade);
@@ -316,14 +316,18 @@ each.test("connectWebSocket() refuses certificates and keys that are none", asyn
     const http of [
       { caCerts: [none] },
       { caCerts: [ca], cert: "no cert", key: "no key" },
+      { caCerts: [ca], cert: ca, key: "no key" },
+      { proxy: { url: "nonsense" } },
     ]
   ) {
-    const error = await assertRejects(() =>
-      connectWebSocket(url, { capture, http })
+    await assertRejects(
+      () => connectWebSocket(url, { capture, http }),
+      TypeError,
+      "http.",
     );
-    assertInstanceOf(error, Error);
-    assertEquals(/HTTP\/2|^$/.test(error.message), false, error.message);
+    assertThrows(() => connections(url, { capture, http }), TypeError, "http.");
   }
+  assertEquals(server.connections, 0);
 });
 
 // --- Refusals ---

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { ConnectOptions } from "@wstap/wstap";
 import { parseOptions } from "../src/options.ts";
+import { certificates } from "./fixtures/certs.ts";
 
 type BadOptions = [
   options: Record<string, unknown> | null,
@@ -54,6 +55,17 @@ const BAD_OPTIONS: BadOptions[] = [
   [{ http: { cert: 5, key: "x" } }, TypeError, "Invalid http.cert"],
   [{ http: { proxy: {} } }, TypeError, `expected an object with a "url"`],
   [{ http: { proxy: PROXY } }, TypeError, "Invalid http.proxy"],
+  [
+    { http: { proxy: { url: "nonsense" } } },
+    TypeError,
+    "Invalid proxy in http.proxy",
+  ],
+  [{ http: { caCerts: ["nonsense"] } }, TypeError, "Invalid http.caCerts"],
+  [
+    { http: { cert: "nonsense", key: "x" } },
+    TypeError,
+    "Invalid http.cert: expected a certificate as PEM text",
+  ],
   [
     { http: { proxy: { url: PROXY, basicAuth: { username: "me" } } } },
     TypeError,
@@ -121,13 +133,14 @@ Deno.test("parseOptions() never repeats the password of a proxy", () => {
   assert(!error.message.includes("hunter2"), error.message);
 });
 
-Deno.test("parseOptions() takes options that no later change of the caller reaches", () => {
+Deno.test("parseOptions() takes options that no later change of the caller reaches", async () => {
+  const { ca } = await certificates();
   const bytes = new Uint8Array([1, 2, 3]);
   const options = {
     capture: "direct",
     heartbeat: { message: bytes, interval: 1 },
     http: {
-      caCerts: ["a"],
+      caCerts: [ca],
       address: { hostname: "a", port: 1 },
     },
     maxBuffer: { messages: 5 },
@@ -143,7 +156,7 @@ Deno.test("parseOptions() takes options that no later change of the caller reach
     interval: 1_000,
   });
   assertEquals(settings.http, {
-    caCerts: ["a"],
+    caCerts: [ca],
     address: { hostname: "a", port: 1 },
   });
   assertEquals(settings.limit.messages, 5);

@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { connectWebSocket, HandshakeError } from "@wstap/wstap";
-import { readStart } from "../src/http/body.ts";
+import { readStart } from "../src/handshake.ts";
 import { answerClose, native, test, upgrade } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { spawnServer } from "./fixtures/child.ts";

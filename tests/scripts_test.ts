@@ -8,7 +8,15 @@ import {
 import { PERMISSIONS, TARGETS } from "../scripts/compile.ts";
 import { exercise } from "../scripts/exercise.ts";
 import { notesOf } from "../scripts/notes.ts";
+import { packagesIn } from "../scripts/outdated.ts";
 import { archive, writeSums } from "../scripts/package.ts";
+import {
+  dockerfile,
+  flake,
+  formula,
+  parseSums,
+  scoop,
+} from "../scripts/packages.ts";
 import { install, tryRelease } from "../scripts/try_release.ts";
 import { command, moduleFlags, path } from "./fixtures/command.ts";
 
@@ -114,4 +122,53 @@ Deno.test("notesOf() gives the section of a version", () => {
   assertEquals(notesOf(changelog, "0.1.0"), "Old.\n");
   assertThrows(() => notesOf(changelog, "0.0.1"), Error, "no date");
   assertThrows(() => notesOf(changelog, "0.0.2"), Error, "nothing of 0.0.2");
+});
+
+/** The text of `SHA256SUMS` with a different sum for each target. */
+const SUMS =
+  TARGETS.map((target, i) =>
+    `${String(i).repeat(64)}  wstap-${target}.${
+      target.includes("windows") ? "zip" : "tar.gz"
+    }\n`
+  ).join("") + `${"f".repeat(64)}  install.sh\n`;
+
+Deno.test("every package for a package manager has the sums of the archives that it installs", () => {
+  const archives = parseSums(SUMS, "1.2.3");
+  assertEquals(archives.length, TARGETS.length);
+  const texts = { formula, scoop, flake, dockerfile };
+  const systems = {
+    formula: /linux|darwin/,
+    scoop: /windows/,
+    flake: /linux|darwin/,
+    dockerfile: /linux/,
+  };
+  for (const [name, make] of Object.entries(texts)) {
+    const text = make(archives, "1.2.3");
+    assertStringIncludes(text, "1.2.3");
+    for (const { target, sum } of archives) {
+      const expected = systems[name as keyof typeof systems].test(target);
+      assertEquals(text.includes(sum), expected, `${target} in ${name}`);
+    }
+  }
+  const manifest = JSON.parse(scoop(archives, "1.2.3"));
+  assertEquals(manifest.architecture["64bit"], {
+    url:
+      "https://github.com/wstap/wstap/releases/download/v1.2.3/wstap-x86_64-pc-windows-msvc.zip",
+    hash: "4".repeat(64),
+    extract_dir: "wstap-x86_64-pc-windows-msvc",
+  });
+});
+
+Deno.test("parseSums() refuses a release without an archive", () => {
+  assertThrows(() => parseSums("nothing\n"), Error, "lists no archive");
+});
+
+Deno.test("packagesIn() finds packages with and without a scope", () => {
+  const npm = "npm" + ":"; // or the task would take them for packages of this file
+  const text = ["pako@3.0.3", "@a/b-c@1.0.0/sub", "pako@3.0.4", "unpinned"]
+    .map((name) => `import "${npm}${name}";`).join("\n");
+  assertEquals([...packagesIn(text)], [
+    ["pako", new Set(["3.0.3", "3.0.4"])],
+    ["@a/b-c", new Set(["1.0.0"])],
+  ]);
 });

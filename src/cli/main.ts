@@ -9,15 +9,12 @@ import { startDemo } from "./commands/demo.ts";
 import { EXIT, type ExitCode, explain, usageError } from "./errors.ts";
 import { print } from "./files/output.ts";
 import { Notes } from "./terminal/stderr.ts";
-import { COMMANDS, completions, help } from "./flags/table.ts";
+import { COMMANDS, completions, help, type ValueName } from "./flags/table.ts";
 import { ping } from "./commands/ping.ts";
 import { replay } from "./commands/replay.ts";
-import {
-  pingSettings,
-  replaySettings,
-  tapSettings,
-  whole,
-} from "./flags/values.ts";
+import { whole } from "./flags/read.ts";
+import { readSources, type Sources } from "./flags/sources.ts";
+import { pingSettings, replaySettings, tapSettings } from "./flags/values.ts";
 import { Stop } from "./stop.ts";
 import { tap } from "./commands/tap.ts";
 
@@ -67,11 +64,19 @@ async function run(
       return await demo(args, rest, notes, stop);
     case "ping":
       checkCommand(args, "ping");
-      checkUrl(rest, "wstap ping wss://example.com/feed");
-      return await ping(pingSettings(args, rest), notes, stop);
+      checkUrl(args, rest, "wstap ping wss://example.com/feed");
+      return await withSources(
+        args,
+        stop,
+        (sources) => ping(pingSettings(args, rest, sources), notes, stop),
+      );
     case "replay":
       checkCommand(args, "replay");
-      return await replay(replaySettings(args, rest), notes, stop);
+      return await withSources(
+        args,
+        stop,
+        (sources) => replay(replaySettings(args, rest, sources), notes, stop),
+      );
   }
   const command = first === undefined || first.includes(":")
     ? undefined
@@ -82,12 +87,40 @@ async function run(
     );
   }
   checkCommand(args, "tap");
-  checkUrl(args.positionals, "wstap wss://example.com/feed");
-  return await tap(tapSettings(args, args.positionals), notes, stop);
+  checkUrl(args, args.positionals, "wstap wss://example.com/feed");
+  return await withSources(
+    args,
+    stop,
+    (sources) => tap(tapSettings(args, args.positionals, sources), notes, stop),
+  );
 }
 
-function checkUrl(urls: readonly string[], example: string): void {
+/** Runs a command with what its options name; without, if a signal ends the reading of it. */
+async function withSources(
+  args: Arguments,
+  stop: Stop,
+  command: (sources: Sources) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const sources = await readSources(args, stop.signal);
+  return sources === null ? stop.code! : await command(sources);
+}
+
+function checkUrl(
+  args: Arguments,
+  urls: readonly string[],
+  example: string,
+): void {
   if (urls.length > 0) return;
+  // The URL was taken for the value of an option that came without its own.
+  for (const { name, value } of args.given) {
+    const values = value === undefined ? [] : args.all(name as ValueName);
+    if (name === "proxy" || !values.some((it) => /^wss?:\/\//i.test(it))) {
+      continue;
+    }
+    throw usageError(
+      `The option --${name} needs a value before the URL: --${name} ${value}`,
+    );
+  }
   throw usageError(`A URL is missing, as in "${example}": see wstap --help`);
 }
 
@@ -115,14 +148,10 @@ async function demo(
     await stop.aborted();
     return stop.code ?? EXIT.ended;
   }
-  const settings = tapSettings(args, [`${feed.url}/events`]);
-  notes.say(`connecting to ${feed.url}/events, which this process serves`);
-  return await tap(
-    {
-      ...settings,
-      duration: Math.min(settings.duration, DEMO_DURATION),
-    },
-    notes,
-    stop,
-  );
+  return await withSources(args, stop, async (sources) => {
+    const settings = tapSettings(args, [`${feed.url}/events`], sources);
+    notes.say(`connecting to ${feed.url}/events, which this process serves`);
+    const duration = Math.min(settings.duration, DEMO_DURATION);
+    return await tap({ ...settings, duration }, notes, stop);
+  });
 }

@@ -1,8 +1,7 @@
 import { HandshakeError } from "../errors.ts";
-import { networkError } from "../http/upgrade.ts";
+import { closeQuietly, type Conn } from "../conn.ts";
+import { type HandshakeContext, networkError } from "../handshake.ts";
 import type { Target } from "../http/target.ts";
-import type { HandshakeContext } from "../http/request.ts";
-import { closeQuietly, type Conn } from "../http/head.ts";
 import { hostOf } from "../proxy/address.ts";
 import { routeFor } from "../proxy/environment.ts";
 import { openTunnel } from "../proxy/tunnel.ts";
@@ -10,9 +9,8 @@ import { startTls } from "./tls.ts";
 
 /**
  * Connects to the server, with TLS for `wss:`, and through a proxy if the options
- * or the environment variables name one. From then on, `context.onAbort` closes the
- * connection. The caller may have to turn off Nagle's algorithm, for which there is
- * more time after the first write.
+ * or the environment variables name one. The caller may have to turn off Nagle's
+ * algorithm, for which there is more time after the first write.
  *
  * @throws {TypeError} If the proxy is invalid or not supported.
  * @throws {HandshakeError} If the server or the proxy cannot be reached, or the
@@ -49,7 +47,8 @@ export async function dial(
     ...(caCerts && { caCerts }),
   };
   let conn: Conn | undefined;
-  context.onAbort = () => conn && closeQuietly(conn);
+  const cancel = () => conn && closeQuietly(conn);
+  signal.addEventListener("abort", cancel);
   try {
     if (hasCertificate && route === null) {
       const secured = await abortable(
@@ -92,6 +91,8 @@ export async function dial(
         ? problem
         : `the proxy ${route.hostname} could not be used: ${problem}`,
     );
+  } finally {
+    signal.removeEventListener("abort", cancel);
   }
 }
 

@@ -1,17 +1,21 @@
+import { closeQuietly, type Conn, ResponseReader, writeAll } from "../conn.ts";
 import {
   type Answer,
-  invalidUpgrade,
-  judge,
-  networkError,
-} from "../http/upgrade.ts";
-import {
-  acceptFor,
-  createKey,
-  describeRequest,
+  conclude,
   type HandshakeContext,
-  requestHeaders,
-} from "../http/request.ts";
-import type { Redirect, Target } from "../http/target.ts";
+  invalidUpgrade,
+  networkError,
+  type Redirect,
+} from "../handshake.ts";
+import {
+  encodeHead,
+  MalformedResponse,
+  type ResponseHead,
+} from "../http/head.ts";
+import { acceptFor, createKey } from "../http/key.ts";
+import { describeRequest, requestHeaders } from "../http/request.ts";
+import { reasonPhrase } from "../http/status.ts";
+import type { Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import {
@@ -21,15 +25,6 @@ import {
   parseAgreement,
 } from "../websocket/deflate.ts";
 import { dial } from "./dial.ts";
-import {
-  closeQuietly,
-  type Conn,
-  encodeHead,
-  HeadReader,
-  MalformedResponse,
-  type ResponseHead,
-  writeAll,
-} from "../http/head.ts";
 import { DirectSocket } from "./socket.ts";
 
 /** Opens wstap's own WebSocket: connects, makes the handshake, and returns a socket over the same connection. */
@@ -47,9 +42,12 @@ export async function openDirect(
   };
   const conn = await dialling;
   let opened = false;
+  const cancel = () => closeQuietly(conn);
+  signal.addEventListener("abort", cancel);
   try {
+    signal.throwIfAborted();
     context.onRequest?.(describeRequest("direct", target, headers));
-    const reader = new HeadReader(conn);
+    const reader = new ResponseReader(conn);
     const answering = exchange(target, conn, reader, headers, signal);
     const accept = acceptFor(key); // computed while the server answers
     const answer = await answering;
@@ -60,7 +58,7 @@ export async function openDirect(
       parameters = agreement;
       return null;
     };
-    const response = await judge(
+    const response = await conclude(
       target,
       answer,
       { accept, ...(context.compression && { extensionProblem }) },
@@ -78,6 +76,7 @@ export async function openDirect(
     });
     return { socket, response };
   } finally {
+    signal.removeEventListener("abort", cancel);
     if (!opened) closeQuietly(conn);
   }
 }
@@ -86,7 +85,7 @@ export async function openDirect(
 async function exchange(
   target: Target,
   conn: Conn,
-  reader: HeadReader,
+  reader: ResponseReader,
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<Answer> {
@@ -101,11 +100,14 @@ async function exchange(
       ),
     );
     conn.setNoDelay?.(true); // it matters from the second write on
-    head = await reader.readResponse();
+    head = await reader.readHead();
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof MalformedResponse) {
-      throw invalidUpgrade(target, error.message, { cause: error });
+      const hint = url.protocol === "ws:" && error.protocol === "TLS"
+        ? "; the URL may need wss: in place of ws:"
+        : "";
+      throw invalidUpgrade(target, error.message + hint, { cause: error });
     }
     throw networkError(target, (error as Error).message);
   }
@@ -116,16 +118,8 @@ async function exchange(
   return {
     source: "direct",
     status,
-    statusText: status === 101
-      ? "Switching Protocols"
-      : await reasonPhrase(status),
+    statusText: await reasonPhrase(status),
     headers: head.headers,
     body: status === 101 ? null : reader.body(head),
   };
-}
-
-/** Returns the standard reason phrase of a status, or `""` if there is none. */
-async function reasonPhrase(status: number): Promise<string> {
-  // Loaded only here, because a successful handshake does not need it.
-  return (await import("node:http")).STATUS_CODES[status] ?? "";
 }

@@ -18,7 +18,7 @@ import {
   OPCODE,
   ProtocolError,
 } from "../websocket/receiver.ts";
-import { closeQuietly, type Conn } from "../http/head.ts";
+import { closeQuietly, type Conn } from "../conn.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 

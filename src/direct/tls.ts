@@ -8,7 +8,7 @@
 
 import type { Duplex, DuplexOptions } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { type Conn, writeAll } from "../http/head.ts";
+import { type Conn, writeAll } from "../conn.ts";
 
 /** Options of {@linkcode startTls}. */
 export interface TlsOptions {

@@ -1,58 +1,76 @@
-import type { HandshakeContext } from "./request.ts";
-
-/** The most bytes that are read of the body of a refusal. */
-const MAX_BODY = 64 * 1024;
-/** The longest time that reading the body of a refusal may take, in milliseconds. */
-const MAX_BODY_TIME = 5_000;
-
 /**
- * Reads the first 64 KiB of a body, or the part of them that arrives within 5
- * seconds, and decompresses them if they are compressed with gzip. The bytes are
- * checked as well as the header, because in some versions of Deno `fetch` has
- * decompressed them already.
+ * The bodies of HTTP/1.1 responses (RFC 9112 sections 6 and 7): bytes are pushed
+ * in, and the content comes out.
+ *
+ * @module
  */
-export async function readBody(
-  body: ReadableStream<Uint8Array> | null,
-  headers: Pick<Headers, "get">,
-  context: Pick<HandshakeContext, "signal" | "caller">,
-): Promise<Uint8Array> {
-  const start = await readStart(body, context);
-  const encoding = headers.get("content-encoding")?.trim().toLowerCase();
-  const isGzip = encoding === "gzip" && start[0] === 0x1f && start[1] === 0x8b;
-  if (!isGzip) return start;
-  const stream = new Blob([start]).stream()
-    .pipeThrough(new DecompressionStream("gzip"));
-  return await readStart(stream, context);
-}
 
-/** Reads the first 64 KiB of a body, or the part of them that arrives within 5 seconds. */
-export async function readStart(
-  body: ReadableStream<Uint8Array> | null,
-  { signal, caller }: Pick<HandshakeContext, "signal" | "caller">,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const start = new Uint8Array(MAX_BODY);
-  if (body === null) return start.subarray(0, 0);
-  let length = 0;
-  const reader = body.getReader();
-  const stop = () => void reader.cancel().catch(() => {});
-  const timer = setTimeout(stop, MAX_BODY_TIME);
-  signal.addEventListener("abort", stop);
-  try {
-    while (length < MAX_BODY) {
-      const { value, done } = await reader.read();
-      if (done) break;
-      const part = value.subarray(0, MAX_BODY - length);
-      start.set(part, length);
-      length += part.length;
-    }
-  } catch {
-    // The body ended early. What has been read is returned, since the status
-    // matters more.
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
-    stop();
+import { decodeLatin1 } from "./encoding.ts";
+import type { ResponseHead } from "./head.ts";
+
+/** The longest line of the chunked transfer coding, in bytes. */
+const MAX_LINE = 4096;
+
+/** Decodes the body that follows a head: of a length, chunked, or up to the end of the connection. */
+export class BodyDecoder {
+  #done = false;
+  readonly #chunked: boolean;
+  /** The bytes that the body, or its present chunk, still has. */
+  #left: number;
+  /** The beginning of a line of the chunked transfer coding. */
+  #line = "";
+
+  /** @param head The head before the body. */
+  constructor({ status, headers }: Pick<ResponseHead, "status" | "headers">) {
+    const coding = headers.get("transfer-encoding");
+    const length = headers.get("content-length");
+    this.#chunked = /(?:^|,)[ \t]*chunked[ \t]*$/i.test(coding ?? "");
+    this.#left = this.#chunked
+      ? 0
+      : coding === null && length !== null && /^\d+$/.test(length)
+      ? Number(length)
+      : Infinity;
+    if (status < 200 || status === 204 || status === 304) this.#left = 0;
+    this.#done = this.#left === 0 && !this.#chunked;
   }
-  caller?.throwIfAborted();
-  return start.slice(0, length);
+
+  /** Whether the body is complete. If `false` at the end of the connection, it may have been cut. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Adds bytes. Returns the parts of the content in them, as views. An error in the coding ends the body. */
+  push(bytes: Uint8Array): Uint8Array[] {
+    const parts: Uint8Array[] = [];
+    while (!this.#done && bytes.length > 0) {
+      if (this.#left > 0) {
+        const part = bytes.subarray(0, this.#left);
+        parts.push(part);
+        bytes = bytes.subarray(part.length);
+        this.#left -= part.length;
+        this.#done = this.#left === 0 && !this.#chunked;
+        continue;
+      }
+      const newline = bytes.indexOf(10);
+      const end = newline === -1 ? bytes.length : newline;
+      this.#line += decodeLatin1(bytes.subarray(0, end));
+      if (this.#line.length > MAX_LINE) this.#done = true;
+      if (newline === -1) break;
+      bytes = bytes.subarray(newline + 1);
+      this.#endLine();
+    }
+    return parts;
+  }
+
+  /** Reads the line before a chunk, or the empty one after it. */
+  #endLine(): void {
+    const size = /^[ \t]*([0-9a-f]{1,12})[ \t]*(?:;.*)?\r?$/i.exec(this.#line);
+    if (size !== null) {
+      this.#left = parseInt(size[1]!, 16);
+      this.#done = this.#left === 0; // trailers do not matter
+    } else if (this.#line !== "" && this.#line !== "\r") {
+      this.#done = true;
+    }
+    this.#line = "";
+  }
 }

@@ -1,25 +1,26 @@
 /**
- * The part of HTTP/1.1 (RFC 9112) that is needed to send one request over a
- * connection and to read the response.
+ * The heads of HTTP/1.1 messages (RFC 9112): bytes are pushed in, and the lines or
+ * the fields of a head come out. No connection is needed.
  *
  * @module
  */
 
-import type { AnswerHeaders } from "./upgrade.ts";
 import { decodeLatin1, encodeLatin1 } from "./encoding.ts";
+import { HeaderFields } from "./headers.ts";
 
 /** The largest size of a response head in bytes, including 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;
 
-const EMPTY = new Uint8Array();
-
-/** The part of {@linkcode Deno.Conn} that is used. */
-export type Conn =
-  & Pick<Deno.Conn, "read" | "write" | "close">
-  & Partial<Pick<Deno.TcpConn, "setNoDelay">>;
-
-/** Thrown if the server's answer is not valid HTTP/1.1. */
-export class MalformedResponse extends Error {}
+/** Thrown if an answer is not valid HTTP/1.1. The message continues a sentence about the answer. */
+export class MalformedResponse extends Error {
+  /**
+   * @param message The rule that the answer violates.
+   * @param protocol What the answer looks like, such as `"TLS"`, if that is known.
+   */
+  constructor(message: string, readonly protocol?: string) {
+    super(message);
+  }
+}
 
 /** The head of a response. */
 export interface ResponseHead {
@@ -29,7 +30,7 @@ export interface ResponseHead {
   readonly headers: HeaderFields;
 }
 
-/** Encodes a request head. */
+/** Encodes a request head, or a response head. */
 export function encodeHead(
   startLine: string,
   headers: Iterable<[string, string]>,
@@ -39,117 +40,67 @@ export function encodeHead(
   return encodeLatin1(text + "\r\n");
 }
 
-/** Writes all of the bytes. */
-export async function writeAll(
-  conn: Conn,
-  bytes: Uint8Array,
-): Promise<void> {
-  let sent = await conn.write(bytes);
-  while (sent < bytes.length) sent += await conn.write(bytes.subarray(sent));
-}
-
-/** Closes a connection, ignoring the error that it is closed already. */
-export function closeQuietly(conn: Pick<Conn, "close">): void {
-  try {
-    conn.close();
-  } catch {
-    // It is closed already.
-  }
-}
-
-/** Reads response heads from a connection. Keeps the bytes that follow a head. */
-export class HeadReader {
-  readonly #conn: Conn;
-  #buffer = new Uint8Array(1024);
+/**
+ * Splits what a peer sends into the lines of heads. The head of a response is
+ * parsed by {@linkcode ResponseParser}.
+ */
+export class HeadParser {
+  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array();
   /** The number of bytes in the buffer. */
   #length = 0;
-  /** The size of all heads so far, in bytes. */
+  /** The size of the complete heads so far, in bytes. */
   #heads = 0;
 
-  constructor(conn: Conn) {
-    this.#conn = conn;
+  /** The bytes that have been pushed and belong to no complete head. */
+  get pending(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.subarray(0, this.#length);
   }
 
-  /** Takes the bytes that have been read after the last head. */
+  /** Takes the bytes that follow the last complete head. */
   takeRest(): Uint8Array<ArrayBuffer> {
-    const rest = this.#buffer.subarray(0, this.#length);
-    this.#buffer = EMPTY;
+    const rest = this.pending;
     this.#length = 0;
+    this.#buffer = new Uint8Array();
     return rest;
   }
 
   /**
-   * Reads up to the next empty line, and returns the lines before it.
+   * Adds bytes, which are kept and must not change afterwards. An empty array
+   * looks for a further head in what has been pushed.
    *
-   * @throws {MalformedResponse} If the head is too large or ends early.
-   * @throws {Error} If the connection ends before the head begins.
+   * @returns The lines of the next head, or `null` if it is not complete.
+   * @throws {MalformedResponse} If the heads are larger than {@linkcode MAX_HEAD}.
    */
-  async readLines(): Promise<string[]> {
-    let from = 0;
-    while (true) {
-      const end = endOfHead(this.#buffer.subarray(0, this.#length), from);
-      if (this.#heads + (end ?? this.#length) > MAX_HEAD) {
-        throw new MalformedResponse(
-          `its head is larger than ${MAX_HEAD / 1024} KiB`,
-        );
-      }
-      if (end !== null) {
-        const text = decodeLatin1(this.#buffer.subarray(0, end));
-        this.#buffer.copyWithin(0, end, this.#length);
-        this.#length -= end;
-        this.#heads += end;
-        return text.trimEnd().split(/\r?\n/);
-      }
-      if (this.#length === this.#buffer.length) {
-        const larger = new Uint8Array(this.#length * 2);
-        larger.set(this.#buffer);
+  push(bytes: Uint8Array<ArrayBuffer>): string[] | null {
+    const from = bytes.length === 0 ? 0 : Math.max(0, this.#length - 3);
+    this.#append(bytes);
+    const end = endOfHead(this.pending, from);
+    if (this.#heads + (end ?? this.#length) > MAX_HEAD) {
+      throw new MalformedResponse(
+        `its head is larger than ${MAX_HEAD / 1024} KiB`,
+      );
+    }
+    if (end === null) return null;
+    const text = decodeLatin1(this.#buffer.subarray(0, end));
+    this.#buffer = this.#buffer.subarray(end, this.#length);
+    this.#length -= end;
+    this.#heads += end;
+    return text.replace(/\r?\n\r?\n$/, "").split(/\r?\n/);
+  }
+
+  #append(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#length === 0) {
+      // Most heads come whole, and are not copied.
+      this.#buffer = bytes;
+    } else {
+      if (this.#length + bytes.length > this.#buffer.length) {
+        const larger = new Uint8Array((this.#length + bytes.length) * 2);
+        larger.set(this.pending);
         this.#buffer = larger;
       }
-      const length = await this.#conn.read(this.#buffer.subarray(this.#length));
-      if (length === null) {
-        if (this.#length === 0) {
-          throw new Error("connection closed before message completed");
-        }
-        throw new MalformedResponse("its head breaks off");
-      }
-      from = Math.max(0, this.#length - 3);
-      this.#length += length;
+      this.#buffer.set(bytes, this.#length);
     }
-  }
-
-  /** Reads the head of the response, skipping 1xx responses other than 101. */
-  async readResponse(): Promise<ResponseHead> {
-    while (true) {
-      const head = parseHead(await this.readLines());
-      if (head.status >= 200 || head.status === 101) return head;
-    }
-  }
-
-  /** Yields the bytes that follow a head, until the connection ends. */
-  async *#raw(): AsyncGenerator<Uint8Array> {
-    const rest = this.takeRest();
-    if (rest.length > 0) yield rest;
-    while (true) {
-      const chunk = new Uint8Array(16 * 1024);
-      const length = await this.#conn.read(chunk);
-      if (length === null) return;
-      yield chunk.subarray(0, length);
-    }
-  }
-
-  /** Returns the body that follows a head (RFC 9112 section 6.3), with its transfer coding decoded. */
-  body({ status, headers }: ResponseHead): ReadableStream<Uint8Array> | null {
-    if (status === 204 || status === 304) return null;
-    const length = headers.get("content-length");
-    const chunked = /(?:^|,)\s*chunked\s*$/i.test(
-      headers.get("transfer-encoding") ?? "",
-    );
-    const content = chunked
-      ? unchunk(this.#raw())
-      : length !== null && /^\d+$/.test(length)
-      ? limit(this.#raw(), Number(length))
-      : this.#raw();
-    return ReadableStream.from(content);
+    this.#length += bytes.length;
   }
 }
 
@@ -166,13 +117,51 @@ function endOfHead(bytes: Uint8Array, from: number): number | null {
   return null;
 }
 
-function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
-  const match = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: .*)?$/.exec(statusLine);
-  if (match === null) {
-    throw new MalformedResponse(
-      "it does not begin with an HTTP/1.1 status line",
-    );
+/** Parses the head of a response, skipping 1xx responses other than 101. */
+export class ResponseParser {
+  readonly #parser = new HeadParser();
+
+  /** Takes the bytes that follow the head. */
+  takeRest(): Uint8Array<ArrayBuffer> {
+    return this.#parser.takeRest();
   }
+
+  /**
+   * Adds bytes, which are kept and must not change afterwards.
+   *
+   * @returns The head, or `null` if it is not complete.
+   * @throws {MalformedResponse} As soon as the bytes cannot be the beginning of a
+   * response of HTTP/1.1.
+   */
+  push(bytes: Uint8Array<ArrayBuffer>): ResponseHead | null {
+    let lines = this.#parser.push(bytes);
+    while (lines !== null) {
+      const head = parseHead(lines);
+      if (head.status >= 200 || head.status === 101) return head;
+      lines = this.#parser.push(new Uint8Array());
+    }
+    checkStart(this.#parser.pending);
+    return null;
+  }
+
+  /**
+   * Says what the end of the connection means before the head is complete.
+   *
+   * @returns The error to throw: a {@linkcode MalformedResponse} if the head has begun.
+   */
+  end(): Error {
+    return this.#parser.pending.length === 0
+      ? new Error("connection closed before message completed")
+      : new MalformedResponse("its head breaks off");
+  }
+}
+
+/** Matches the whole beginning of a status line (RFC 9112 section 4). */
+const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: .*)?$/;
+
+function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
+  const match = STATUS_LINE.exec(statusLine);
+  if (match === null) throw notHttp(statusLine);
   let headers: HeaderFields;
   try {
     headers = new HeaderFields(lines);
@@ -182,89 +171,44 @@ function parseHead([statusLine = "", ...lines]: string[]): ResponseHead {
   return { version: match[1]!, status: Number(match[2]), headers };
 }
 
-/** Matches the name of a header field (RFC 9110 section 5.1). */
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** A status line, of which every beginning is the beginning of others. */
+const EXAMPLE = "HTTP/1.1 101";
 
-/** Matches the control characters that a header field must not contain (RFC 9110 section 5.5). */
-// deno-lint-ignore no-control-regex -- it matches control characters on purpose
-const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/;
-
-/** The header fields of a head. A `Headers` object can be created from them, which takes much longer. */
-export class HeaderFields implements AnswerHeaders {
-  readonly #fields: [name: string, value: string][];
-
-  /**
-   * Parses the lines of a head after the first.
-   *
-   * @throws {TypeError} If a line is not a header field.
-   */
-  constructor(lines: readonly string[]) {
-    this.#fields = lines.map((line) => {
-      const colon = line.indexOf(":");
-      const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
-      if (!NAME.test(name) || CONTROL.test(line)) {
-        throw new TypeError("The line is not a header field");
-      }
-      return [name, line.slice(colon + 1).trim()];
-    });
-  }
-
-  /** Returns the value of the fields with a name in lower case, as `Headers.get()` does. */
-  get(name: string): string | null {
-    let all: string | null = null;
-    for (const field of this.#fields) {
-      if (field[0] !== name) continue;
-      all = all === null ? field[1] : `${all}, ${field[1]}`;
-    }
-    return all;
-  }
-
-  [Symbol.iterator](): Iterator<[name: string, value: string]> {
-    return this.#fields.values();
-  }
+/**
+ * Checks that bytes can be the beginning of a status line, so that a server that
+ * speaks another protocol is recognized before it ends the connection.
+ *
+ * @throws {MalformedResponse} If they cannot.
+ */
+function checkStart(bytes: Uint8Array): void {
+  const text = decodeLatin1(bytes.subarray(0, EXAMPLE.length + 1));
+  const rest = EXAMPLE.slice(text.length);
+  const isLine = rest === ""
+    ? /^HTTP\/1\.[01] [1-9]\d\d[ \r\n]?$/.test(text)
+    : STATUS_LINE.test(text + rest);
+  if (!isLine) throw notHttp(decodeLatin1(bytes.subarray(0, 64)));
 }
 
-/** Yields the first `length` bytes. */
-async function* limit(
-  chunks: AsyncIterable<Uint8Array>,
-  length: number,
-): AsyncGenerator<Uint8Array> {
-  if (length === 0) return;
-  for await (const chunk of chunks) {
-    yield chunk.subarray(0, length);
-    length -= chunk.length;
-    if (length <= 0) return;
-  }
-}
+/** What the first bytes of an answer reveal. The text continues a sentence about the answer. */
+const PROTOCOLS: [start: RegExp, protocol: string][] = [
+  // deno-lint-ignore no-control-regex -- the types of TLS records are control characters
+  [/^[\x15\x16]\x03[\0-\x04]/, "TLS"],
+  // deno-lint-ignore no-control-regex -- the first frame of HTTP/2 has a length of few bytes
+  [/^\0\0.\x04\0\0\0\0\0/s, "HTTP/2, where HTTP/1.1 is needed"],
+  [/^SSH-/, "SSH"],
+  [/^220[ -]/, "SMTP or FTP"],
+  [/^(?:\+OK|\* OK)\b/, "a mail server"],
+  [/^-ERR /, "Redis"],
+  [/^RFB \d/, "VNC"],
+  [/^\s*<[!?a-z]/i, "HTML without a head"],
+];
 
-/** Decodes the chunked transfer coding (RFC 9112 section 7.1). An error in it ends the body. */
-async function* unchunk(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  let line = "";
-  let left = 0; // bytes of the chunk that have not arrived yet
-  for await (let bytes of chunks) {
-    while (bytes.length > 0) {
-      if (left > 0) {
-        yield bytes.subarray(0, left);
-        const taken = Math.min(left, bytes.length);
-        bytes = bytes.subarray(taken);
-        left -= taken;
-        continue;
-      }
-      const newline = bytes.indexOf(10);
-      line += decodeLatin1(newline === -1 ? bytes : bytes.subarray(0, newline));
-      if (newline === -1) break;
-      bytes = bytes.subarray(newline + 1);
-      const size = /^\s*([0-9a-f]{1,12})\s*(?:;.*)?\r?$/i.exec(line);
-      if (size !== null) {
-        left = parseInt(size[1]!, 16);
-        if (left === 0) return;
-      } else if (line.trim() !== "") {
-        return;
-      }
-      line = "";
-    }
-    if (line.length > 4096) return;
-  }
+/** Creates the error for an answer that begins with a text. It is not quoted: it may repeat the request. */
+function notHttp(start: string): MalformedResponse {
+  const protocol = PROTOCOLS.find(([pattern]) => pattern.test(start))?.[1];
+  return new MalformedResponse(
+    "it does not begin with an HTTP/1.1 status line" +
+      (protocol === undefined ? "" : ` (it looks like ${protocol})`),
+    protocol,
+  );
 }

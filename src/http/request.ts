@@ -1,6 +1,3 @@
-import { fillRandom } from "../random.ts";
-import { base64 } from "./encoding.ts";
-import { sha1 } from "./sha1.ts";
 import type { Fields, Target } from "./target.ts";
 
 /**
@@ -79,38 +76,8 @@ export interface HttpOptions {
   unsafelyIgnoreCertificateErrors?: boolean;
 }
 
-/** The options of a handshake, shared by the requests to its target and its redirects. */
-export interface HandshakeContext {
-  readonly http: HttpOptions;
-  /** Whether to offer permessage-deflate, which only capture `"direct"` supports. */
-  readonly compression: boolean;
-  /** Whether to follow redirects. */
-  readonly follow: boolean;
-  /** Aborts when `handshakeTimeout` is over or the caller's signal aborts. */
-  readonly signal: AbortSignal;
-  /** Called when `signal` aborts. A listener would take longer to add and to remove. */
-  onAbort: (() => void) | undefined;
-  /** The signal that the caller passed. */
-  readonly caller: AbortSignal | undefined;
-  /** Called before each request is sent. */
-  readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
-}
-
 /** The `User-Agent` that Deno itself sends. */
 const USER_AGENT = navigator.userAgent;
-
-/** Creates a `Sec-WebSocket-Key`: 16 random bytes in base64. */
-export function createKey(): string {
-  const key = new Uint8Array(16);
-  fillRandom(key, 0, 16);
-  return base64(key);
-}
-
-/** Computes the `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2). */
-export function acceptFor(key: string): string {
-  const text = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  return base64(sha1(new TextEncoder().encode(text)));
-}
 
 /** Returns the header fields of a handshake request (RFC 6455 section 4.1), without `Host`. */
 export function requestHeaders(

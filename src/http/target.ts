@@ -1,8 +1,7 @@
-import { HandshakeError } from "../errors.ts";
 import { basicAuth, decodePercent } from "./encoding.ts";
 import { kindOf } from "../checks.ts";
 import { quote } from "../escape.ts";
-import type { HandshakeResponse } from "../response.ts";
+import { TOKEN } from "./headers.ts";
 
 /** The URL, subprotocols and headers of a handshake request. */
 export interface Target {
@@ -19,9 +18,6 @@ export interface Target {
  * and `WebSocket` take one in a quarter of the time of a `Headers` object.
  */
 export type Fields = Readonly<Record<string, string>>;
-
-/** Matches a `token` (RFC 9110 section 5.6.2). */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * Parses and checks the URL, subprotocols and headers that the caller passed.
@@ -56,7 +52,12 @@ export function parseTarget(
   };
 }
 
-function parseUrl(input: string | URL): URL {
+/**
+ * Parses and checks a URL.
+ *
+ * @throws {TypeError} If it is not a WebSocket URL.
+ */
+export function parseUrl(input: string | URL): URL {
   if (typeof input !== "string" && !(input instanceof URL)) {
     throw new TypeError(
       `Invalid URL: expected a string or a URL, got ${kindOf(input)}`,
@@ -88,7 +89,7 @@ function parseUrl(input: string | URL): URL {
 }
 
 /** Removes the credentials from a URL, which is modified. */
-function withoutCredentials(url: URL): URL {
+export function withoutCredentials(url: URL): URL {
   if (url.username !== "") url.username = "";
   if (url.password !== "") url.password = "";
   return url;
@@ -185,79 +186,4 @@ export function displayUrl(url: URL): string {
 /** Returns the URL with `http:` in place of `ws:`, or `https:` in place of `wss:`. */
 export function httpUrl(url: URL): string {
   return url.href.replace(/^ws/, "http");
-}
-
-/** Creates a {@linkcode HandshakeError} whose message begins with `Cannot connect to` and the URL. */
-export function handshakeError(
-  target: Target,
-  problem: string,
-  options: {
-    response?: HandshakeResponse;
-    cause?: unknown;
-    transient?: boolean;
-  } = {},
-): HandshakeError {
-  return new HandshakeError(
-    `Cannot connect to ${displayUrl(target.url)}: ${problem}`,
-    {
-      url: target.url.href,
-      ...options,
-    },
-  );
-}
-
-/** An answer that redirects the client. */
-export interface Redirect {
-  readonly location: string;
-  readonly response: HandshakeResponse;
-}
-
-/**
- * Returns the target of a redirect. `Authorization`, `Cookie` and
- * `Proxy-Authorization` are kept only if the origin stays the same.
- *
- * @throws {HandshakeError} If the redirect leads to something else than a
- * WebSocket URL, or from `wss:` to `ws:`.
- */
-export function redirected(
-  target: Target,
-  { location, response }: Redirect,
-): Target {
-  let url: URL;
-  try {
-    const next = new URL(location, httpUrl(target.url));
-    next.hash = "";
-    url = parseUrl(next.href.replace(/^http/, "ws"));
-  } catch {
-    throw handshakeError(
-      target,
-      `it redirects to ${
-        quote(withoutQuery(location))
-      }, which is not a WebSocket URL`,
-      { response },
-    );
-  }
-  if (target.url.protocol === "wss:" && url.protocol === "ws:") {
-    throw handshakeError(
-      target,
-      `it redirects from wss: to ws: (${
-        displayUrl(url)
-      }), which would give up encryption`,
-      { response },
-    );
-  }
-  const headers = { ...target.headers };
-  const sameOrigin = url.protocol === target.url.protocol &&
-    url.host === target.url.host;
-  if (!sameOrigin) {
-    for (const name of ["authorization", "cookie", "proxy-authorization"]) {
-      delete headers[name];
-    }
-  }
-  return { url: withoutCredentials(url), protocols: target.protocols, headers };
-}
-
-/** Removes credentials, the query and the fragment from a text that may not be a valid URL. */
-function withoutQuery(text: string): string {
-  return text.replace(/\/\/.*@/s, "//").replace(/[?#].*$/s, "");
 }

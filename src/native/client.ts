@@ -1,4 +1,4 @@
-import type { HandshakeContext } from "../http/request.ts";
+import type { HandshakeContext } from "../handshake.ts";
 import type { Target } from "../http/target.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { HandshakeContext } from "../http/request.ts";
-import type { Redirect, Target } from "../http/target.ts";
+import type { HandshakeContext, Redirect } from "../handshake.ts";
+import type { Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import { createClient, needsClient } from "./client.ts";

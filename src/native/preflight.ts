@@ -1,20 +1,15 @@
 import { sleep } from "../timers.ts";
 import { HandshakeError } from "../errors.ts";
-import { judge, networkError } from "../http/upgrade.ts";
 import {
-  acceptFor,
-  createKey,
-  describeRequest,
+  conclude,
   type HandshakeContext,
-  requestHeaders,
-} from "../http/request.ts";
-import {
-  type Fields,
   handshakeError,
-  httpUrl,
+  networkError,
   type Redirect,
-  type Target,
-} from "../http/target.ts";
+} from "../handshake.ts";
+import { acceptFor, createKey } from "../http/key.ts";
+import { describeRequest, requestHeaders } from "../http/request.ts";
+import { type Fields, httpUrl, type Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import { createClient } from "./client.ts";
@@ -106,10 +101,12 @@ async function preflight(
   context: HandshakeContext,
   client: Deno.HttpClient,
 ): Promise<HandshakeResponse | Redirect> {
+  const { signal } = context;
   const key = createKey();
   const release = new AbortController();
-  context.signal.throwIfAborted();
-  context.onAbort = () => release.abort(DONE);
+  const stop = () => release.abort(DONE);
+  signal.throwIfAborted();
+  signal.addEventListener("abort", stop);
   try {
     const headers = preflightHeaders(target, key);
     context.onRequest?.(describeRequest("preflight", target, headers));
@@ -121,21 +118,22 @@ async function preflight(
     });
     const accept = acceptFor(key); // computed while the server answers
     const answer = await answering.catch((error) => {
-      context.signal.throwIfAborted();
+      signal.throwIfAborted();
       throw fetchError(target, error);
     });
     // Done before anything else, so that the server notices it before the socket
     // connects.
-    if (answer.status === 101) release.abort(DONE);
+    if (answer.status === 101) stop();
     const { status, statusText, headers: fields, body } = answer;
-    return await judge(
+    return await conclude(
       target,
       { source: "preflight", status, statusText, headers: fields, body },
       { accept, native: true },
       context,
     );
   } finally {
-    release.abort(DONE);
+    signal.removeEventListener("abort", stop);
+    stop();
   }
 }
 

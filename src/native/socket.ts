@@ -1,14 +1,11 @@
 import {
-  invalidUpgrade,
-  negotiationProblem,
-  networkReason,
-} from "../http/upgrade.ts";
-import {
-  describeRequest,
   type HandshakeContext,
-  socketHeaders,
-} from "../http/request.ts";
+  invalidUpgrade,
+  networkReason,
+} from "../handshake.ts";
+import { describeRequest, socketHeaders } from "../http/request.ts";
 import type { Target } from "../http/target.ts";
+import { negotiationProblem } from "../http/upgrade.ts";
 import type { Socket, SocketEvents } from "../socket.ts";
 import { needsClient } from "./client.ts";
 
@@ -155,12 +152,14 @@ export function openSocket(
       ...(Object.keys(headers).length > 0 && { headers }),
       ...(client && needsClient(target, context) && { client }),
     });
-    context.onAbort = () => socket.close(); // cancels the handshake
+    const cancel = () => socket.close(); // while connecting, it cancels the handshake
+    signal.addEventListener("abort", cancel);
     const opening = new NativeSocket(socket, (failure) => {
+      signal.removeEventListener("abort", cancel);
       if (signal.aborted) return reject(signal.reason);
       if (failure !== null) return resolve(failure);
       const { protocol, extensions } = opening;
-      const problem = negotiationProblem(target, protocol, extensions);
+      const problem = negotiationProblem(protocol, extensions, target);
       if (problem === null) return resolve(opening);
       socket.close();
       reject(invalidUpgrade(target, problem));

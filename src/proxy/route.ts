@@ -37,7 +37,9 @@ export function parseProxy(proxy: Deno.Proxy): Route {
       `Invalid http.proxy: its transport is "${transport}", and its URL begins with "${route.kind}:"`,
     );
   }
-  return basicAuth === undefined ? route : { ...route, auth: basicAuth };
+  if (basicAuth === undefined) return route;
+  const { username, password } = basicAuth;
+  return { ...route, auth: { username, password } };
 }
 
 /**

@@ -5,18 +5,13 @@
  * @module
  */
 
-import { readBody } from "../http/body.ts";
-import { handshakeError, httpError } from "../http/upgrade.ts";
+import { type Conn, ResponseReader, writeAll } from "../conn.ts";
+import { handshakeError, httpError, readBody } from "../handshake.ts";
 import type { Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import { basicAuth } from "../http/encoding.ts";
-import {
-  type Conn,
-  encodeHead,
-  HeadReader,
-  MalformedResponse,
-  writeAll,
-} from "../http/head.ts";
+import { encodeHead, MalformedResponse } from "../http/head.ts";
+import { reasonPhrase } from "../http/status.ts";
 import { formatHostPort, type HostPort, parseAddress } from "./address.ts";
 import type { Route } from "./route.ts";
 
@@ -33,17 +28,13 @@ export async function openTunnel(
   signal: AbortSignal,
 ): Promise<void> {
   const proxy = `the proxy ${formatHostPort(route)}`;
-  const refuse = (
-    problem: string,
-    { response, transient }: RefusalDetails = {},
-  ) => {
-    signal.throwIfAborted();
-    const error = handshakeError(target, `${proxy} ${problem}`, {
-      ...(response && { response }),
-      ...(transient !== undefined && { transient }),
+  const refuse = (problem: string, details: RefusalDetails = {}) => {
+    // An answer says more than that the time was over while its body was read.
+    if (details.response === undefined) signal.throwIfAborted();
+    return handshakeError(target, `${proxy} ${problem}`, {
+      ...details,
+      by: "proxy",
     });
-    refusals.add(error);
-    return error;
   };
   try {
     if (route.kind === "socks5") await socks5(conn, route, server);
@@ -56,14 +47,6 @@ export async function openTunnel(
     signal.throwIfAborted();
     throw error;
   }
-}
-
-/** The errors that were created for the refusal of a proxy. */
-const refusals = new WeakSet<Error>();
-
-/** Whether an error is the refusal of a proxy, so that the server was not asked. */
-export function isProxyRefusal(error: Error): boolean {
-  return refusals.has(error);
 }
 
 /** The details of a refusal, as options of a `HandshakeError`. */
@@ -98,8 +81,8 @@ async function connect(
     ]);
   }
   await writeAll(conn, encodeHead(`CONNECT ${host} HTTP/1.1`, headers));
-  const reader = new HeadReader(conn);
-  const head = await reader.readResponse().catch((error) => {
+  const reader = new ResponseReader(conn);
+  const head = await reader.readHead().catch((error) => {
     if (error instanceof MalformedResponse) throw error;
     throw new Refusal("hung up without an answer");
   });
@@ -108,7 +91,7 @@ async function connect(
     if (reader.takeRest().length === 0) return;
     throw new Refusal("sent more than its answer");
   }
-  const statusText = (await import("node:http")).STATUS_CODES[status] ?? "";
+  const statusText = await reasonPhrase(status);
   const body = await readBody(reader.body(head), head.headers, {
     signal,
     caller: undefined,

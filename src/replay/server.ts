@@ -14,15 +14,12 @@ import {
   OPCODE,
   ProtocolError,
 } from "../websocket/receiver.ts";
-import {
-  closeQuietly,
-  encodeHead,
-  HeaderFields,
-  HeadReader,
-  writeAll,
-} from "../http/head.ts";
+import { closeQuietly, readRequestLines, writeAll } from "../conn.ts";
+import { encodeHead } from "../http/head.ts";
+import { HeaderFields } from "../http/headers.ts";
+import { acceptFor } from "../http/key.ts";
+import { reasonPhrase } from "../http/status.ts";
 import { after } from "../timers.ts";
-import { acceptFor } from "../http/request.ts";
 import { EXIT, fileError } from "../cli/errors.ts";
 import { concat } from "./lines.ts";
 
@@ -150,10 +147,12 @@ export class Server implements AsyncDisposable {
    * @returns The client, if the request was an upgrade and has been accepted.
    */
   async #accept(conn: Deno.TcpConn): Promise<Client | undefined> {
-    const reader = new HeadReader(conn);
     let request;
+    let rest;
     try {
-      request = parseRequest(await reader.readLines());
+      const [lines, behind] = await readRequestLines(conn);
+      request = parseRequest(lines);
+      rest = behind;
     } catch {
       return; // it hung up, or sent no head
     }
@@ -188,7 +187,7 @@ export class Server implements AsyncDisposable {
     } catch {
       return; // it hung up
     }
-    return new Client(conn, reader.takeRest(), answer);
+    return new Client(conn, rest, answer);
   }
 
   /** Closes every connection with 1001, and cuts those that do not answer. */
@@ -424,7 +423,7 @@ async function refuse(
   conn: Deno.TcpConn,
   { status, headers = [], body }: Refusal,
 ): Promise<undefined> {
-  const { STATUS_CODES } = await import("node:http");
+  const phrase = await reasonPhrase(status);
   const bytes = new TextEncoder().encode(
     status === 204 || status === 304 ? "" : body,
   );
@@ -432,7 +431,7 @@ async function refuse(
     ["Content-Type", "text/plain; charset=utf-8"],
     ["Content-Length", `${bytes.length}`],
   ];
-  const head = encodeHead(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`, [
+  const head = encodeHead(`HTTP/1.1 ${status} ${phrase}`, [
     ["Date", new Date().toUTCString()],
     ["Connection", "close"],
     ...(bytes.length > 0 ? content : []),

@@ -12,9 +12,19 @@ export interface Property {
   name: string;
   /** How often it is tried in the normal suite. */
   runs: number;
-  /** Tries it; a failure names its seed, the counterexample and how to replay it. */
-  check(runs: number): Promise<void>;
+  /**
+   * Tries it; a failure names its seed, the counterexample and how to replay it.
+   *
+   * @param limit The longest time, in milliseconds. What fails slowly is not made
+   * smaller for ever.
+   */
+  check(runs: number, limit?: number): Promise<void>;
 }
+
+/** The seed of everything that this process generates: that of the environment, which replays a failure, or a fresh one. */
+export const SEED = Number(
+  Deno.env.get("WSTAP_SEED") ?? Math.floor(Math.random() * 2 ** 31),
+);
 
 /**
  * Makes a property of a predicate that throws for a value that breaks it.
@@ -31,7 +41,7 @@ export function property<T>(
   return {
     name,
     runs,
-    check: (numRuns) =>
+    check: (numRuns, limit = 300_000) =>
       fc.assert(
         fc.asyncProperty(arbitrary, async (value) => {
           await predicate(value);
@@ -39,18 +49,11 @@ export function property<T>(
         {
           numRuns,
           examples: known.map((value): [T] => [value]),
-          // A seed of the environment's replays a failure; each run has a fresh one.
-          ...seed(),
-          // What fails slowly is not made smaller for ever.
-          interruptAfterTimeLimit: 300_000,
+          seed: SEED,
+          interruptAfterTimeLimit: limit,
         },
       ),
   };
-}
-
-function seed(): { seed?: number } {
-  const text = Deno.env.get("WSTAP_SEED");
-  return text === undefined ? {} : { seed: Number(text) };
 }
 
 /** Defines a test for each property, `factor` times as long as in the normal suite. */
@@ -60,5 +63,16 @@ export function testAll(
 ): void {
   for (const { name, runs, check } of properties) {
     Deno.test(name, () => check(runs * factor));
+  }
+}
+
+/** Defines a test for each property, all of which together take so many milliseconds. */
+export function testFor(
+  properties: readonly Property[],
+  time: number,
+): void {
+  console.log(`The seed is ${SEED}: WSTAP_SEED=${SEED} repeats this run.`);
+  for (const { name, check } of properties) {
+    Deno.test(name, () => check(2 ** 31 - 1, time / properties.length));
   }
 }

@@ -1,8 +1,11 @@
 import {
   type CloseInfo,
+  ConnectionClosedError,
   connections,
+  HandshakeError,
   type HandshakeRequest,
   type HandshakeResponse,
+  type ReconnectOptions,
   type WebSocketConnection,
 } from "../../../mod.ts";
 import type { TapSettings } from "../flags/values.ts";
@@ -17,9 +20,9 @@ export type Connection = WebSocketConnection<string | Uint8Array>;
  * URLs after the first are fallbacks in either case.
  */
 export function sessions(
-  { urls, connect, reconnect }: Pick<
+  { urls, connect, headers, reconnect }: Pick<
     TapSettings,
-    "urls" | "connect" | "reconnect"
+    "urls" | "connect" | "headers" | "reconnect"
   >,
   notes: Notes,
   trace: Trace | null,
@@ -27,7 +30,8 @@ export function sessions(
 ): AsyncGenerator<[Connection, HandshakeResponse], void> {
   return connections([...urls], {
     ...connect,
-    ...reconnect ?? { retryIf: () => false },
+    headers: headers(),
+    ...retries(reconnect),
     signal,
     ...(trace && { onRequest: (request) => trace.request(request) }),
     onRetry: ({ error, delayMs }) => {
@@ -36,6 +40,18 @@ export function sessions(
       notes.error(`${error.message}; connecting again in ${wait} s`);
     },
   });
+}
+
+/** The options that decide when to connect again. */
+function retries(reconnect: TapSettings["reconnect"]): ReconnectOptions {
+  if (reconnect === null) return { retryIf: () => false };
+  const { stopsOn, ...delays } = reconnect;
+  if (stopsOn === undefined) return delays;
+  const retryIf = (error: Error) =>
+    error instanceof ConnectionClosedError
+      ? !stopsOn(error.code)
+      : !(error instanceof HandshakeError) || error.transient;
+  return { ...delays, retryIf };
 }
 
 /** Describes how a connection ended. */

@@ -1,11 +1,8 @@
 import { promptSecret } from "@std/cli/prompt-secret";
 import { basicAuth } from "../../http/encoding.ts";
 import { usageError } from "../errors.ts";
-import { readText } from "../files/input.ts";
-
-/** The environment variables that stand in for `--user` and `--bearer`. */
-export const USER_VARIABLE = "WSTAP_USER";
-export const BEARER_VARIABLE = "WSTAP_BEARER";
+import { BEARER_VARIABLE, USER_VARIABLE } from "./variables.ts";
+import type { Sources } from "./sources.ts";
 
 /**
  * The value of `Authorization` that the options or the environment ask for.
@@ -19,6 +16,7 @@ export function authorization(
     /** Whether a header says it already. */
     given: boolean;
   },
+  sources: Sources,
 ): string | null {
   const asked = [
     user !== undefined && "--user",
@@ -28,20 +26,27 @@ export function authorization(
   if (asked.length > 1) {
     throw usageError(`${asked.join(" and ")} exclude each other`);
   }
-  if (user !== undefined) return basic(secret("--user", user));
-  if (bearer !== undefined) return `Bearer ${secret("--bearer", bearer)}`;
+  if (user !== undefined) {
+    return basic(secret("--user", user, sources), sources);
+  }
+  if (bearer !== undefined) {
+    return `Bearer ${secret("--bearer", bearer, sources)}`;
+  }
   if (given) return null;
   const userVariable = variable(USER_VARIABLE);
-  if (userVariable !== undefined) return basic(userVariable);
+  if (userVariable !== undefined) return basic(userVariable, sources);
   const bearerVariable = variable(BEARER_VARIABLE);
   return bearerVariable === undefined ? null : `Bearer ${bearerVariable}`;
 }
 
 /** The header that one `--header` gives, or all of those in its `@FILE`. */
-export function headerLines(value: string): [string, string][] {
+export function headerLines(
+  value: string,
+  sources: Sources,
+): [string, string][] {
   if (!value.startsWith("@")) return [headerLine(value, "--header")];
   const path = value.slice(1);
-  return readText("--header", path).split(/\r?\n/)
+  return sources.text("--header", path).split(/\r?\n/)
     .filter((line) => line.trim() !== "" && !line.startsWith("#"))
     .map((line) => headerLine(line, path));
 }
@@ -59,18 +64,22 @@ function headerLine(line: string, source: string): [string, string] {
 }
 
 /** The value of an option, or the first line of the file that it names. */
-export function secret(option: string, value: string): string {
+export function secret(
+  option: string,
+  value: string,
+  sources: Sources,
+): string {
   const text = value.startsWith("@")
-    ? readText(option, value.slice(1)).split(/\r?\n/)[0]!.trim()
+    ? sources.text(option, value.slice(1)).split(/\r?\n/)[0]!.trim()
     : value;
   if (text === "") throw usageError(`The value of ${option} is empty`);
   return text;
 }
 
-function basic(user: string): string {
+function basic(user: string, sources: Sources): string {
   const colon = user.indexOf(":");
   return colon === -1
-    ? basicAuth(user, askPassword(user))
+    ? basicAuth(user, sources.ask(user, askPassword))
     : basicAuth(user.slice(0, colon), user.slice(colon + 1));
 }
 

@@ -1,5 +1,5 @@
 import { usageError } from "../errors.ts";
-import { BEARER_VARIABLE, USER_VARIABLE } from "./secrets.ts";
+import { BEARER_VARIABLE, USER_VARIABLE } from "./variables.ts";
 
 /** What the command line can be asked for besides texts: `tap` is a URL alone. */
 export type Command = "tap" | "demo" | "ping" | "replay";
@@ -14,6 +14,8 @@ export interface Option {
   readonly repeat?: true;
   /** The only values it takes. */
   readonly choices?: readonly string[];
+  /** Its value if it is not given, for the help. */
+  readonly default?: string;
   /** Whether its value names a file, for completions. */
   readonly file?: true;
   /** The commands that it goes with; by default `tap` and `demo`. */
@@ -55,10 +57,17 @@ export const GROUPS = {
       help: "exit after TIME",
     },
     {
+      name: "wait",
+      short: "w",
+      value: "TIME",
+      help: "exit when all is sent and TIME brings no message",
+    },
+    {
       name: "format",
       value: "FORMAT",
       choices: ["text", "json", "ndjson"],
-      help: "text, json, or ndjson (objects: time, type, data)",
+      default: "text",
+      help: "text, json, or ndjson (time, type, data)",
     },
     {
       name: "batch",
@@ -69,6 +78,12 @@ export const GROUPS = {
       name: "max",
       value: "N",
       help: "put at most N messages into an array",
+    },
+    {
+      name: "decompress",
+      value: "METHOD",
+      choices: ["gzip", "deflate", "deflate-raw", "zstd"],
+      help: "inflate binary ones: gzip, deflate(-raw), zstd",
     },
     {
       name: "timestamps",
@@ -86,6 +101,15 @@ export const GROUPS = {
       value: "FILE",
       file: true,
       help: "append to FILE; with ndjson it can be replayed",
+    },
+    {
+      name: "rotate",
+      value: "SIZE|TIME",
+      help: "begin a new FILE when it is that large or old",
+    },
+    {
+      name: "record-sent",
+      help: "record what is sent, too; it may hold secrets",
     },
     {
       name: "binary",
@@ -110,6 +134,21 @@ export const GROUPS = {
       file: true,
       repeat: true,
       help: "send all of FILE as one message; repeatable",
+    },
+    {
+      name: "no-input",
+      help: "read nothing from standard input, as ssh -n",
+    },
+    {
+      name: "heartbeat",
+      value: "TEXT",
+      help: "send TEXT again and again while connected",
+    },
+    {
+      name: "heartbeat-interval",
+      value: "TIME",
+      default: "30s",
+      help: "how often to send it",
     },
   ],
   "Connect": [
@@ -146,35 +185,45 @@ export const GROUPS = {
       name: "capture",
       value: "MODE",
       choices: ["preflight", "direct", "none"],
-      help: "source of the head: preflight, direct or none",
+      default: "preflight",
+      help: "of the head: preflight, direct, none",
     },
     {
       name: "redirect",
       value: "HOW",
       choices: ["error", "follow"],
       for: CLIENTS,
+      default: "error",
       help: "what to do at a redirect: error or follow",
+    },
+    {
+      name: "location",
+      short: "L",
+      for: CLIENTS,
+      help: "follow redirects, as --redirect follow",
     },
     {
       name: "timeout",
       value: "TIME",
       for: CLIENTS,
-      help: "the longest time for the handshake (30s)",
+      default: "30s",
+      help: "the longest time for the handshake",
     },
     {
       name: "compress",
-      help: "offer compression; needs --capture direct",
+      help: "offer compression; chooses direct",
     },
     {
       name: "ping-interval",
       value: "TIME",
-      help: "send a ping every TIME; needs --capture direct",
+      help: "send a ping every TIME; chooses direct",
     },
     {
       name: "ping-timeout",
       value: "TIME",
       for: CLIENTS,
-      help: "the longest wait for a pong (20s)",
+      default: "20s",
+      help: "the longest wait for a pong",
     },
     {
       name: "idle-timeout",
@@ -183,15 +232,28 @@ export const GROUPS = {
       help: "give the connection up after TIME without traffic",
     },
     {
+      name: "message-timeout",
+      value: "TIME",
+      help: "give the connection up after TIME without a message",
+    },
+    {
       name: "max-buffer",
       value: "SIZE",
-      help: "how much may wait to be written (64M)",
+      default: "64M",
+      help: "how much may wait to be written",
     },
     {
       name: "overflow",
       value: "HOW",
       choices: ["error", "drop-oldest"],
-      help: "what to do beyond that: error or drop-oldest",
+      default: "error",
+      help: "beyond that: error or drop-oldest",
+    },
+    {
+      name: "insecure",
+      short: "k",
+      for: CLIENTS,
+      help: "accept any certificate; chooses direct",
     },
     {
       name: "ca-cert",
@@ -221,6 +283,19 @@ export const GROUPS = {
       for: CLIENTS,
       help: "go through an http:, https: or socks5: proxy",
     },
+    {
+      name: "connect-to",
+      value: "HOST:PORT",
+      for: CLIENTS,
+      help: "connect there instead of to the URL's host",
+    },
+    {
+      name: "unix-socket",
+      value: "PATH",
+      file: true,
+      for: CLIENTS,
+      help: "connect to this Unix socket instead",
+    },
   ],
   "Connect again": [
     {
@@ -229,14 +304,22 @@ export const GROUPS = {
       help: "connect again when the connection ends or fails",
     },
     {
+      name: "stop-on",
+      value: "CODES",
+      default: "1008,4000-4999",
+      help: "but not after these codes",
+    },
+    {
       name: "min-delay",
       value: "TIME",
-      help: "the first delay before that (1s)",
+      default: "1s",
+      help: "the first delay before that",
     },
     {
       name: "max-delay",
       value: "TIME",
-      help: "the longest delay; they grow up to it (30s)",
+      default: "30s",
+      help: "the longest delay; they grow up to it",
     },
     {
       name: "max-attempts",
@@ -249,7 +332,8 @@ export const GROUPS = {
       name: "interval",
       value: "TIME",
       for: ["ping"],
-      help: "send a ping every TIME (1s)",
+      default: "1s",
+      help: "send a ping every TIME",
     },
   ],
   "wstap replay, wstap demo --listen": [
@@ -268,6 +352,7 @@ export const GROUPS = {
       name: "speed",
       value: "N",
       for: ["replay"],
+      default: "1",
       help: "play N times as fast; max for no delays",
     },
     {
@@ -298,6 +383,27 @@ export const GROUPS = {
       value: "STATUS[:N]",
       for: ["replay"],
       help: "refuse all handshakes, or the first N",
+    },
+    {
+      name: "client-messages",
+      value: "HOW",
+      choices: ["ignore", "any", "exact"],
+      default: "ignore",
+      for: ["replay"],
+      help: "of a client: ignore, any, exact",
+    },
+    {
+      name: "entry",
+      value: "N|TEXT",
+      for: ["replay"],
+      help: "which connection of a HAR: number or part of URL",
+    },
+    {
+      name: "allow-origin",
+      value: "ORIGIN",
+      repeat: true,
+      for: ["replay"],
+      help: "let pages of ORIGIN connect, too; repeatable",
     },
   ],
   "Other": [
@@ -335,6 +441,13 @@ type Known = typeof GROUPS[keyof typeof GROUPS][number];
 export type SwitchName = Exclude<Known, { value: string }>["name"];
 /** The names of the options that take a value. */
 export type ValueName = Extract<Known, { value: string }>["name"];
+/** The names of the options that take one of a few words. */
+export type ChoiceName = Extract<Known, { choices: unknown }>["name"];
+/** The words that an option takes. */
+export type Choice<N extends ChoiceName> = Extract<
+  Known,
+  { name: N; choices: unknown }
+>["choices"][number];
 
 /** Every option, in the order of the help. */
 export const OPTIONS: readonly (Option & { name: SwitchName | ValueName })[] =
@@ -418,7 +531,11 @@ export function help(command?: string): string {
 
 function helpLines(options: readonly Option[]): string[] {
   const lines: { flags: string; help: string }[] = [];
-  for (const { name, short, value, help, joins } of options) {
+  for (const option of options) {
+    const { name, short, value, joins, default: usual } = option;
+    const help = usual === undefined
+      ? option.help
+      : `${option.help} [${usual}]`;
     const flag = `--${name}${value === undefined ? "" : ` ${value}`}`;
     const before = lines.at(-1);
     if (joins && before !== undefined) before.flags += `, ${flag}`;

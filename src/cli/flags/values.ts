@@ -1,32 +1,43 @@
 import { format as formatDate } from "@std/datetime/format";
-import {
-  type ConnectOptions,
-  parseDuration,
-  type ReconnectOptions,
-} from "../../../mod.ts";
+import type { ConnectOptions, ReconnectOptions } from "../../../mod.ts";
 import { isCloseCode } from "../../websocket/receiver.ts";
 import { checkHeaders } from "../../http/target.ts";
 import { decodePercent } from "../../http/encoding.ts";
 import type { Arguments } from "./parse.ts";
 import { usageError } from "../errors.ts";
-import { readBytes, readText } from "../files/input.ts";
-import { OPTIONS, type ValueName } from "./table.ts";
+import {
+  choice,
+  closeCodes,
+  duration,
+  type Extent,
+  extent,
+  hostAndPort,
+  listed,
+  shown,
+  size,
+  text,
+  whole,
+} from "./read.ts";
+import { Sources } from "./sources.ts";
+import type { Choice, ValueName } from "./table.ts";
 import type { Ending } from "../../replay/recording.ts";
 import { authorization, headerLines, secret } from "./secrets.ts";
 import { decodeText } from "../terminal/text.ts";
 
 /** How messages are written. */
-export type Format = "text" | "json" | "ndjson";
+export type Format = Choice<"format">;
+
+/** The headers of an attempt to connect: what `@FILE` names is read again for each. */
+export type ReadHeaders = () => [name: string, value: string][];
 
 /** The settings of a tap. */
 export interface TapSettings {
   /** Where to connect. The URLs after the first are fallbacks. */
   readonly urls: readonly string[];
   readonly connect: ConnectOptions;
+  readonly headers: ReadHeaders;
   /** When to connect again, `null` for never. */
-  readonly reconnect:
-    | Pick<ReconnectOptions, "minDelay" | "maxDelay" | "maxAttempts">
-    | null;
+  readonly reconnect: Reconnect | null;
   /** Where the response head goes. */
   readonly head: "stderr" | "stdout" | "only" | "nowhere";
   readonly quiet: boolean;
@@ -34,8 +45,13 @@ export interface TapSettings {
   readonly summary: boolean;
   /** How many messages to receive; `Infinity` for all. */
   readonly count: number;
-  /** Milliseconds to receive for; `Infinity` for no limit. */
+  /** Milliseconds to run for, connecting included; `Infinity` for no limit. */
   readonly duration: number;
+  /**
+   * Milliseconds without a message after which to end, once all that was read has
+   * been sent; `Infinity` for no limit.
+   */
+  readonly wait: number;
   readonly format: Format;
   /** Milliseconds of one window, `null` for messages one by one. */
   readonly batch: number | null;
@@ -43,11 +59,29 @@ export interface TapSettings {
   readonly max: number;
   /** Formats the time of arrival; `null` if it is not shown. */
   readonly time: ((time: Date) => string) | null;
+  /** How binary messages are compressed, `null` if they are written as they are. */
+  readonly decompress: Choice<"decompress"> | null;
   /** The file to append to, `null` for standard output. */
   readonly output: string | null;
+  /** When to begin a new file, `null` for never. */
+  readonly rotate: Extent | null;
+  /** Whether a recording has what was sent, too. */
+  readonly recordSent: boolean;
   readonly binary: boolean;
-  /** What to send once connected. */
+  /** What to send on each connection. */
   readonly send: readonly (string | Uint8Array)[];
+  /** Whether to send the lines of standard input. */
+  readonly input: boolean;
+}
+
+/** When to connect again. */
+export interface Reconnect
+  extends Pick<ReconnectOptions, "minDelay" | "maxDelay" | "maxAttempts"> {
+  /**
+   * Says of the code with which a connection ended whether the run is to end with
+   * it; by default as `connections()` decides.
+   */
+  readonly stopsOn: ((code: number) => boolean) | undefined;
 }
 
 /** The settings of a replay. */
@@ -63,6 +97,11 @@ export interface ReplaySettings {
   readonly fault: Fault | null;
   /** Which handshakes are refused: the first `count`. */
   readonly refuse: { readonly status: number; readonly count: number } | null;
+  readonly clientMessages: Choice<"client-messages">;
+  /** Which connection of a HAR: its number from 0, or a part of its URL. */
+  readonly entry: number | string | undefined;
+  /** The origins whose pages may connect, besides those of this machine; `*` for all. */
+  readonly allowOrigin: readonly string[];
 }
 
 /** What each client gets in the place of the rest of the feed. */
@@ -74,7 +113,7 @@ export interface Fault {
 
 /** The settings of a ping. */
 export interface PingSettings
-  extends Pick<TapSettings, "urls" | "connect" | "verbose"> {
+  extends Pick<TapSettings, "urls" | "connect" | "headers" | "verbose"> {
   /** How many pings to send; `Infinity` for no limit. */
   readonly count: number;
   /** Milliseconds to go on for; `Infinity` for no limit. */
@@ -89,22 +128,42 @@ export interface PingSettings
 export function tapSettings(
   args: Arguments,
   urls: readonly string[],
+  sources: Sources = new Sources(),
 ): TapSettings {
   const batch = duration(args, "batch") ?? null;
   if (batch === null && args.get("max") !== undefined) {
     throw usageError("The option --max needs --batch");
   }
   const binary = args.has("binary");
-  const format = (choice(args, "format") ?? "text") as Format;
+  const format = choice(args, "format") ?? "text";
   const time = timeFormat(args);
   if (binary && time !== null && format === "text" && batch === null) {
     throw usageError(
       "The options --binary and --timestamps exclude each other: --format ndjson has both",
     );
   }
+  const file = text(args, "output");
+  const output = file === undefined || file === "-" ? null : file;
+  const rotate = extent(args, "rotate") ?? null;
+  if (rotate !== null && output === null) {
+    throw usageError("The option --rotate needs --output FILE");
+  }
+  const recordSent = args.has("record-sent");
+  if (
+    recordSent && (output === null || format !== "ndjson" || batch !== null)
+  ) {
+    throw usageError(
+      "The option --record-sent needs a recording: --format ndjson --output FILE, without --batch",
+    );
+  }
+  const headers = headersOf(args, sources);
   return {
     urls,
-    connect: connectOptions(args),
+    connect: {
+      ...connectOptions(args, captureFor(args, urls), sources),
+      heartbeat: heartbeat(args, binary),
+    },
+    headers,
     reconnect: reconnectOptions(args),
     head: args.has("head")
       ? "only"
@@ -118,18 +177,23 @@ export function tapSettings(
     summary: args.has("summary"),
     count: whole(args, "count") ?? Infinity,
     duration: duration(args, "duration") ?? Infinity,
+    wait: duration(args, "wait") ?? Infinity,
     format,
     batch,
     max: whole(args, "max") ?? Infinity,
     time,
-    output: text(args, "output") ?? null,
+    decompress: choice(args, "decompress") ?? null,
+    output,
+    rotate,
+    recordSent,
     binary,
     send: [
-      ...args.all("send").map((message) =>
-        binary ? new TextEncoder().encode(message) : message
+      ...args.all("send").map((message) => textMessage(message, binary)),
+      ...args.all("send-file").map((path) =>
+        fileMessage(path, binary, sources)
       ),
-      ...args.all("send-file").map((path) => fileMessage(path, binary)),
     ],
+    input: !args.has("no-input") && !sources.hasInput,
   };
 }
 
@@ -137,10 +201,12 @@ export function tapSettings(
 export function pingSettings(
   args: Arguments,
   urls: readonly string[],
+  sources: Sources = new Sources(),
 ): PingSettings {
   return {
     urls,
-    connect: connectOptions(args, "direct"),
+    connect: connectOptions(args, "direct", sources),
+    headers: headersOf(args, sources),
     verbose: args.has("verbose"),
     count: whole(args, "count") ?? Infinity,
     duration: duration(args, "duration") ?? Infinity,
@@ -153,6 +219,7 @@ export function pingSettings(
 export function replaySettings(
   args: Arguments,
   paths: readonly string[],
+  sources: Sources = new Sources(),
 ): ReplaySettings {
   const [path] = paths;
   if (path === undefined || path === "" || paths.length > 1) {
@@ -162,7 +229,7 @@ export function replaySettings(
     // It is not repeated: it may hold a secret.
     throw usageError("Expected a file to replay, not a URL");
   }
-  const headers = args.all("header").flatMap(headerLines);
+  const headers = headerList(args, sources);
   checkHeaders(headers);
   return {
     path,
@@ -172,7 +239,27 @@ export function replaySettings(
     headers,
     fault: fault(args),
     refuse: refusal(args),
+    clientMessages: choice(args, "client-messages") ?? "ignore",
+    entry: entry(args),
+    allowOrigin: args.all("allow-origin").map(origin),
   };
+}
+
+function entry(args: Arguments): number | string | undefined {
+  const value = text(args, "entry");
+  return value !== undefined && /^\d{1,15}$/.test(value)
+    ? Number(value)
+    : value;
+}
+
+function origin(value: string): string {
+  if (value === "*") return value;
+  if (URL.canParse(value) && new URL(value).origin === value) return value;
+  throw usageError(
+    `Invalid --allow-origin ${
+      JSON.stringify(value)
+    }: expected an origin such as "https://app.example:8443", or *`,
+  );
 }
 
 function speed(args: Arguments): number {
@@ -245,59 +332,108 @@ function invalidPair(args: Arguments, name: ValueName, expected: string) {
   );
 }
 
+/** The options that only capture "direct" can serve. */
+const DIRECT = ["insecure", "compress", "ping-interval", "ping-timeout"];
+
+/**
+ * The capture that is asked for; "direct" if none is, and an option or an address
+ * needs that one.
+ */
+function captureFor(
+  args: Arguments,
+  urls: readonly string[],
+): ConnectOptions["capture"] {
+  const capture = choice(args, "capture");
+  if (capture === "direct") return capture;
+  const isEncrypted = urls.some((url) => /^\s*wss:/i.test(url));
+  const names = isEncrypted ? [...DIRECT, "connect-to", "unix-socket"] : DIRECT;
+  const option = args.given.find(({ name }) => names.includes(name));
+  if (option === undefined) return capture;
+  if (capture === undefined) return "direct";
+  const where = DIRECT.includes(option.name) ? "" : " for wss:";
+  throw usageError(
+    `The option --${option.name} needs --capture direct${where}, not ${capture}`,
+  );
+}
+
 function connectOptions(
   args: Arguments,
-  capture = choice(args, "capture") as ConnectOptions["capture"],
+  capture: ConnectOptions["capture"],
+  sources: Sources,
 ): ConnectOptions {
+  const maxBuffer = size(args, "max-buffer");
+  if (args.has("location") && choice(args, "redirect") === "error") {
+    throw usageError("--location and --redirect error exclude each other");
+  }
+  return {
+    protocols: args.all("protocol"),
+    capture,
+    redirect: args.has("location") ? "follow" : choice(args, "redirect"),
+    overflow: choice(args, "overflow"),
+    handshakeTimeout: seconds(duration(args, "timeout")),
+    idleTimeout: seconds(duration(args, "idle-timeout")),
+    messageTimeout: seconds(duration(args, "message-timeout")),
+    compression: args.has("compress"),
+    pingInterval: seconds(duration(args, "ping-interval")),
+    pingTimeout: seconds(duration(args, "ping-timeout")),
+    // Someone waits for the prompt to come back.
+    closeTimeout: "2s",
+    // The format decides what becomes of binary messages.
+    binary: "bytes",
+    ...(maxBuffer !== undefined && { maxBuffer: { bytes: maxBuffer } }),
+    http: httpOptions(args, sources),
+  };
+}
+
+function httpOptions(
+  args: Arguments,
+  sources: Sources,
+): NonNullable<ConnectOptions["http"]> {
   const cert = text(args, "cert");
   const key = text(args, "key");
   if ((cert === undefined) !== (key === undefined)) {
     throw usageError("The options --cert and --key go together");
   }
   const proxy = text(args, "proxy");
-  const maxBuffer = size(args, "max-buffer");
+  const path = text(args, "unix-socket");
+  const ways = (["proxy", "connect-to", "unix-socket"] as const)
+    .filter((name) => args.get(name) !== undefined);
+  if (ways.length > 1) {
+    throw usageError(
+      `The options ${
+        listed(ways.map((name) => `--${name}`), "and")
+      } exclude each other`,
+    );
+  }
+  const address = path === undefined
+    ? hostAndPort(args, "connect-to")
+    : { path };
   return {
-    protocols: args.all("protocol"),
-    headers: headers(args),
-    capture,
-    redirect: choice(args, "redirect") as ConnectOptions["redirect"],
-    overflow: choice(args, "overflow") as ConnectOptions["overflow"],
-    handshakeTimeout: seconds(duration(args, "timeout")),
-    idleTimeout: seconds(duration(args, "idle-timeout")),
-    ...directOptions(args, capture),
-    // Someone waits for the prompt to come back.
-    closeTimeout: "2s",
-    // The format decides what becomes of binary messages.
-    binary: "bytes",
-    ...(maxBuffer !== undefined && { maxBuffer: { bytes: maxBuffer } }),
-    http: {
-      caCerts: args.all("ca-cert").map((path) => readText("--ca-cert", path)),
-      ...(cert !== undefined && key !== undefined && {
-        cert: readText("--cert", cert),
-        key: readText("--key", key),
-      }),
-      ...(proxy !== undefined &&
-        { proxy: parseProxy(secret("--proxy", proxy)) }),
-    },
+    caCerts: args.all("ca-cert").map((path) => sources.text("--ca-cert", path)),
+    ...(cert !== undefined && key !== undefined && {
+      cert: sources.text("--cert", cert),
+      key: sources.text("--key", key),
+    }),
+    ...(proxy !== undefined &&
+      { proxy: parseProxy(secret("--proxy", proxy, sources)) }),
+    ...(address !== undefined && { address }),
+    ...(args.has("insecure") && { unsafelyIgnoreCertificateErrors: true }),
   };
 }
 
-/** The options that only capture "direct" can serve. */
-function directOptions(
+function heartbeat(
   args: Arguments,
-  capture: ConnectOptions["capture"],
-): ConnectOptions {
-  const names = ["ping-interval", "ping-timeout"] as const;
-  const given = args.has("compress")
-    ? "compress"
-    : names.find((name) => args.get(name) !== undefined);
-  if (given !== undefined && capture !== "direct") {
-    throw usageError(`The option --${given} needs --capture direct`);
+  binary: boolean,
+): ConnectOptions["heartbeat"] {
+  const message = args.get("heartbeat");
+  const interval = duration(args, "heartbeat-interval");
+  if (message === undefined) {
+    if (interval === undefined) return undefined;
+    throw usageError("The option --heartbeat-interval needs --heartbeat");
   }
   return {
-    compression: args.has("compress"),
-    pingInterval: seconds(duration(args, "ping-interval")),
-    pingTimeout: seconds(duration(args, "ping-timeout")),
+    message: textMessage(message, binary),
+    interval: seconds(interval) ?? 30,
   };
 }
 
@@ -312,9 +448,12 @@ function reconnectOptions(args: Arguments): TapSettings["reconnect"] {
       minDelay: seconds(minDelay),
       maxDelay: seconds(maxDelay),
       maxAttempts: whole(args, "max-attempts"),
+      stopsOn: closeCodes(args, "stop-on"),
     };
   }
-  for (const name of ["min-delay", "max-delay", "max-attempts"] as const) {
+  for (
+    const name of ["min-delay", "max-delay", "max-attempts", "stop-on"] as const
+  ) {
     if (args.get(name) !== undefined) {
       throw usageError(`The option --${name} needs --reconnect`);
     }
@@ -322,15 +461,29 @@ function reconnectOptions(args: Arguments): TapSettings["reconnect"] {
   return null;
 }
 
-function headers(args: Arguments): [string, string][] {
-  const list = args.all("header").flatMap(headerLines);
+/** The headers, and how to read them again. They are read once here, so that what is wrong is told at once. */
+function headersOf(args: Arguments, sources: Sources): ReadHeaders {
+  const first = readHeaders(args, sources);
+  const files = [
+    ...args.all("header"),
+    args.get("user") ?? "",
+    args.get("bearer") ?? "",
+  ].filter((value) => value.startsWith("@") && value !== "@-");
+  return files.length === 0 ? () => first : () => readHeaders(args, sources);
+}
+
+function readHeaders(args: Arguments, sources: Sources): [string, string][] {
+  const list = headerList(args, sources);
   const given = list.some(([name]) => name.toLowerCase() === "authorization");
-  const value = authorization({
-    user: args.get("user"),
-    bearer: args.get("bearer"),
-    given,
-  });
+  const value = authorization(
+    { user: args.get("user"), bearer: args.get("bearer"), given },
+    sources,
+  );
   return value === null ? list : [...list, ["Authorization", value]];
+}
+
+function headerList(args: Arguments, sources: Sources): [string, string][] {
+  return args.all("header").flatMap((value) => headerLines(value, sources));
 }
 
 /** A proxy, with the credentials of its URL where Deno wants them. */
@@ -362,8 +515,16 @@ function parseProxy(value: string): Deno.Proxy {
   };
 }
 
-function fileMessage(path: string, binary: boolean): string | Uint8Array {
-  const bytes = readBytes("--send-file", path);
+function textMessage(message: string, binary: boolean): string | Uint8Array {
+  return binary ? new TextEncoder().encode(message) : message;
+}
+
+function fileMessage(
+  path: string,
+  binary: boolean,
+  sources: Sources,
+): string | Uint8Array {
+  const bytes = sources.bytes("--send-file", path);
   if (binary) return bytes;
   const message = decodeText(bytes);
   if (message !== null) return message;
@@ -388,95 +549,6 @@ function timeFormat(args: Arguments): TapSettings["time"] {
   return (time) => formatDate(time, format);
 }
 
-/** The value of an option that must not be empty. */
-function text(args: Arguments, name: ValueName): string | undefined {
-  const value = args.get(name);
-  if (value === "") throw usageError(`The value of --${name} is empty`);
-  return value;
-}
-
-function choice(args: Arguments, name: ValueName): string | undefined {
-  const value = args.get(name);
-  const { choices } = OPTIONS.find((option) => option.name === name)!;
-  if (value === undefined || choices!.includes(value)) return value;
-  throw usageError(
-    `Invalid --${name} ${shown(value)}: expected ${listed(choices!)}`,
-  );
-}
-
-/** A value in a message; a URL slipped in there may hold a secret. */
-function shown(value: string): string {
-  return value.includes("://") ? "(a URL)" : JSON.stringify(value);
-}
-
-/** As in "a, b or c". */
-function listed(words: readonly string[], last = "or"): string {
-  return words.join(", ").replace(/, ([^,]*)$/, ` ${last} $1`);
-}
-
-/** The value of an option that counts something. */
-export function whole(
-  args: Arguments,
-  name: ValueName,
-  least = 1,
-  most: number = Number.MAX_SAFE_INTEGER,
-): number | undefined {
-  const value = args.get(name);
-  if (value === undefined) return undefined;
-  const number = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (number >= least && number <= most) return number;
-  const range = most === Number.MAX_SAFE_INTEGER
-    ? `from ${least}`
-    : `from ${least} to ${most}`;
-  throw usageError(
-    `Invalid --${name} ${shown(value)}: expected a whole number ${range}`,
-  );
-}
-
-/** The value of an option in milliseconds. */
-function duration(args: Arguments, name: ValueName): number | undefined {
-  const value = args.get(name);
-  if (value === undefined) return undefined;
-  let milliseconds = 0;
-  try {
-    if (value !== "") milliseconds = parseDuration(value);
-  } catch (error) {
-    if (value.includes("://")) {
-      throw usageError(
-        `Invalid --${name} (a URL): expected a time such as "10s"`,
-      );
-    }
-    const problem = (error as Error).message
-      .replace(/, expected a number of seconds.*$/s, "");
-    const hint = problem.includes("as in") ? "" : ', as in "10s" or "1m 30s"';
-    throw usageError(`Invalid --${name}: ${problem}${hint}`);
-  }
-  if (milliseconds > 0) return milliseconds;
-  throw usageError(
-    `Invalid --${name} ${
-      shown(value)
-    }: expected more than nothing, as in "10s"`,
-  );
-}
-
 function seconds(milliseconds: number | undefined): number | undefined {
   return milliseconds === undefined ? undefined : milliseconds / 1000;
-}
-
-const SIZE_UNITS = ["", "k", "m", "g"];
-
-/** The value of an option in bytes; the units are powers of 1024. */
-function size(args: Arguments, name: ValueName): number | undefined {
-  const value = args.get(name);
-  if (value === undefined) return undefined;
-  const [, number, unit = ""] = /^(\d+)\s*(?:([kmg])i?b?|b)?$/i.exec(value) ??
-    [];
-  const bytes = Number(number) *
-    1024 ** SIZE_UNITS.indexOf(unit.toLowerCase());
-  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
-  throw usageError(
-    `Invalid --${name} ${
-      shown(value)
-    }: expected a number of bytes, as in "64M" or "65536"`,
-  );
 }
