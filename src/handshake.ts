@@ -12,6 +12,7 @@ import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import { displayUrl, type Target } from "./http/target.ts";
 import { type Expectation, judge } from "./http/upgrade.ts";
 import { HandshakeResponse } from "./response.ts";
+import { explainTlsError } from "./tls_errors.ts";
 
 /** The options of a handshake, shared by the requests to its target and its redirects. */
 export interface HandshakeContext {
@@ -197,10 +198,24 @@ export function invalidUpgrade(
   );
 }
 
-/** Creates the error for a request without an answer from the message of a network error. */
+/**
+ * Creates the error for a request without an answer from the message of a network
+ * error, which becomes its cause. Explains errors of TLS.
+ */
 export function networkError(target: Target, message: string): HandshakeError {
   const reason = networkReason(message);
-  return handshakeError(target, reason, { cause: new TypeError(reason) });
+  return handshakeError(target, explainReason(target, reason), {
+    cause: new TypeError(reason),
+  });
+}
+
+function explainReason({ url }: Target, reason: string): string {
+  if (url.protocol === "wss:") return explainTlsError(reason) ?? reason;
+  // The words of Deno's HTTP client, which does not reveal what was received.
+  return reason === "invalid HTTP version parsed"
+    ? `the server does not answer in HTTP/1.1 (${reason}): ` +
+      "if it speaks TLS at this port, the URL needs wss: in place of ws:"
+    : reason;
 }
 
 /**
@@ -211,6 +226,7 @@ export function networkReason(message: string): string {
   const heart = message
     .replace(/^.*?client error \(\w+\): /s, "")
     .replace(/^NetworkError: (?:failed to connect to WebSocket: )?/, "")
+    .replace(/: https:\/\/docs\.rs\/\S+$/, "")
     .replace(/\b(?:https?|wss?):\/\/\S+/g, "the server");
   return printable(heart);
 }
