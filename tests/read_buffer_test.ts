@@ -1,11 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import {
-  encodeFrame,
-  FrameDecoder,
-  type FrameHandler,
-  OPCODE,
-} from "../src/websocket/receiver.ts";
+import { encodeFrame, OPCODE } from "../src/websocket/frame.ts";
+import { Receiver } from "../src/websocket/receiver.ts";
 import { ReadBuffer } from "../src/direct/read_buffer.ts";
 
 const MAX_SIZE = 512 * 1024;
@@ -18,7 +14,7 @@ function read(buffer: ReadBuffer, bytes: Uint8Array): number {
   return length;
 }
 
-const handler: FrameHandler = {
+const handler = {
   onMessage() {},
   onPing() {},
   onPong() {},
@@ -75,19 +71,19 @@ Deno.test("ReadBuffer keeps bytes in front of the next ones, and has room for th
   );
 });
 
-Deno.test("FrameDecoder leaves the beginning of a frame that can be kept, and takes any other", () => {
-  const decoder = new FrameDecoder(handler);
+Deno.test("Receiver leaves the beginning of a frame that can be kept, and takes any other", () => {
+  const receiver = new Receiver(handler, handler);
   const frame = encodeFrame(OPCODE.binary, new Uint8Array(1000), {
     mask: false,
   });
   for (const there of [1, 2, 3, 4, 500, frame.length - 1]) {
-    assertEquals(decoder.push(frame.slice(0, there), frame.length), there);
+    assertEquals(receiver.push(frame.slice(0, there), frame.length), there);
   }
-  assertEquals(decoder.push(frame.slice(0, 500), frame.length - 1), 0);
-  assertEquals(decoder.push(frame.slice(500), frame.length), 0);
+  assertEquals(receiver.push(frame.slice(0, 500), frame.length - 1), 0);
+  assertEquals(receiver.push(frame.slice(500), frame.length), 0);
 });
 
-Deno.test("FrameDecoder gives the same messages whether or not frames are kept", () => {
+Deno.test("Receiver gives the same messages whether or not frames are kept", () => {
   const message = fc.record({
     text: fc.boolean(),
     payload: fc.oneof(
@@ -128,15 +124,14 @@ Deno.test("FrameDecoder gives the same messages whether or not frames are kept",
           at += frame.length;
         }
         const received: string[] = [];
-        const decoder = new FrameDecoder({
-          ...handler,
+        const receiver = new Receiver({
           onMessage: (data) =>
             received.push(
               typeof data === "string"
                 ? `text ${data}`
                 : `binary ${new TextDecoder().decode(data)}`,
             ),
-        });
+        }, handler);
         const buffer = new ReadBuffer();
         for (let from = 0, i = 0; from < stream.length; i++) {
           const size = reads[i % reads.length]!;
@@ -145,7 +140,7 @@ Deno.test("FrameDecoder gives the same messages whether or not frames are kept",
           from += length;
           // As for a feed whose rate changes.
           const most = i % 3 === 2 ? 0 : capacity;
-          buffer.keep(decoder.push(buffer.add(length), most));
+          buffer.keep(receiver.push(buffer.add(length), most));
         }
         assertEquals(
           received,

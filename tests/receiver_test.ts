@@ -3,25 +3,25 @@ import {
   encodeClose,
   encodeFrame,
   encodeText,
-  FrameDecoder,
-  MAX_MESSAGE,
   OPCODE,
-  ProtocolError,
-} from "../src/websocket/receiver.ts";
+} from "../src/websocket/frame.ts";
+import { ProtocolError } from "../src/websocket/protocol_error.ts";
+import { MAX_MESSAGE, Receiver } from "../src/websocket/receiver.ts";
 import { closePayload, frame } from "./fixtures/raw.ts";
 
 const encoder = new TextEncoder();
 
-/** A decoder, and what it has found: messages, pings, pongs and closes. */
-function createDecoder(peer: "server" | "client" = "server") {
+/** A receiver, and what it has found: messages, pings, pongs and closes. */
+function createReceiver(peer: "server" | "client" = "server") {
   const found: unknown[] = [];
-  const decoder = new FrameDecoder({
+  const receiver = new Receiver({
     onMessage: (message) => found.push(message),
+  }, {
     onPing: (payload) => found.push(["ping", payload]),
     onPong: (payload) => found.push(["pong", payload]),
     onClose: (code, reason) => found.push(["close", code, reason]),
   }, { peer });
-  return { decoder, found };
+  return { receiver, found };
 }
 
 function concat(...parts: Uint8Array[]): Uint8Array {
@@ -121,75 +121,75 @@ const VIOLATIONS: [string, Uint8Array, number, string][] = [
 ];
 
 for (const [what, bytes, code, rule] of VIOLATIONS) {
-  Deno.test(`FrameDecoder refuses ${what} with ${code}, in one piece and byte by byte`, () => {
+  Deno.test(`Receiver refuses ${what} with ${code}, in one piece and byte by byte`, () => {
     for (const size of [bytes.length, 1]) {
-      const { decoder, found } = createDecoder();
-      decoder.push(frame(1, "before"));
+      const { receiver, found } = createReceiver();
+      receiver.push(frame(1, "before"));
       const push = () => {
         for (let i = 0; i < bytes.length; i += size) {
-          decoder.push(bytes.slice(i, i + size));
+          receiver.push(bytes.slice(i, i + size));
         }
       };
       const error = assertThrows(push, ProtocolError, rule);
       assertEquals(error.code, code);
-      decoder.push(frame(1, "after"));
+      receiver.push(frame(1, "after"));
       assertEquals(found, ["before"]);
     }
   });
 }
 
-Deno.test("FrameDecoder refuses an unmasked frame of a client", () => {
-  const { decoder, found } = createDecoder("client");
-  decoder.push(frame(1, "a", { mask: true }));
-  assertThrows(() => decoder.push(frame(1, "b")), ProtocolError, "mask");
+Deno.test("Receiver refuses an unmasked frame of a client", () => {
+  const { receiver, found } = createReceiver("client");
+  receiver.push(frame(1, "a", { mask: true }));
+  assertThrows(() => receiver.push(frame(1, "b")), ProtocolError, "mask");
   assertEquals(found, ["a"]);
 });
 
 for (const length of [0, 1, 125, 126, 1024, 1025, 65535, 65536, 200_000]) {
-  Deno.test(`FrameDecoder takes messages of ${length} bytes, cut anywhere`, () => {
+  Deno.test(`Receiver takes messages of ${length} bytes, cut anywhere`, () => {
     const text = "a€".repeat(length).slice(0, length);
     const bytes = encoder.encode(text);
     const all = concat(frame(1, text), frame(2, bytes), frame(1, text));
     for (const size of [all.length, 65_536, 4096, 1000, 7]) {
-      const { decoder, found } = createDecoder();
+      const { receiver, found } = createReceiver();
       for (let i = 0; i < all.length; i += size) {
-        decoder.push(all.slice(i, i + size));
+        receiver.push(all.slice(i, i + size));
       }
       assertEquals(found, [text, bytes, text]);
     }
   });
 }
 
-Deno.test("FrameDecoder takes a text that is cut at every byte of its characters", () => {
+Deno.test("Receiver takes a text that is cut at every byte of its characters", () => {
   const text = "aé€😀\ufeff";
   const all = frame(1, text);
   for (let cut = 0; cut <= all.length; cut++) {
-    const { decoder, found } = createDecoder();
-    decoder.push(all.slice(0, cut));
-    decoder.push(all.slice(cut));
+    const { receiver, found } = createReceiver();
+    receiver.push(all.slice(0, cut));
+    receiver.push(all.slice(cut));
     assertEquals(found, [text]);
   }
 });
 
-Deno.test("FrameDecoder keeps a leading byte order mark and U+FFFD itself", () => {
-  const { decoder, found } = createDecoder();
-  decoder.push(concat(frame(1, "\ufeffa"), frame(1, "\ufffd"), frame(1, "b")));
+Deno.test("Receiver keeps a leading byte order mark and U+FFFD itself", () => {
+  const { receiver, found } = createReceiver();
+  receiver.push(concat(frame(1, "\ufeffa"), frame(1, "\ufffd"), frame(1, "b")));
   assertEquals(found, ["\ufeffa", "\ufffd", "b"]);
 });
 
-Deno.test("FrameDecoder gives text that is not ASCII among text that is", () => {
+Deno.test("Receiver gives text that is not ASCII among text that is", () => {
   const texts = Array.from(
     { length: 5000 },
     (_, i) => i % 7 === 0 ? `grüße ${i}` : `plain ${i}`,
   );
-  const { decoder, found } = createDecoder();
-  decoder.push(concat(...texts.map((text) => frame(1, text))));
+  const { receiver, found } = createReceiver();
+  receiver.push(concat(...texts.map((text) => frame(1, text))));
   assertEquals(found, texts);
 });
 
-Deno.test("FrameDecoder gives control frames between the fragments of a message", () => {
-  const { decoder, found } = createDecoder();
-  decoder.push(concat(
+Deno.test("Receiver gives control frames between the fragments of a message", () => {
+  const { receiver, found } = createReceiver();
+  receiver.push(concat(
     frame(1, "a", { fin: false }),
     frame(9, "1"),
     frame(0, "b", { fin: false }),
@@ -203,80 +203,81 @@ Deno.test("FrameDecoder gives control frames between the fragments of a message"
   ]);
 });
 
-Deno.test("FrameDecoder takes empty fragments without end", () => {
-  const { decoder, found } = createDecoder();
-  decoder.push(frame(2, "a", { fin: false }));
+Deno.test("Receiver takes empty fragments without end", () => {
+  const { receiver, found } = createReceiver();
+  receiver.push(frame(2, "a", { fin: false }));
   const many = concat(...Array(1000).fill(frame(0, "", { fin: false })));
-  for (let i = 0; i < 100; i++) decoder.push(many.slice());
-  decoder.push(frame(0, ""));
+  for (let i = 0; i < 100; i++) receiver.push(many.slice());
+  receiver.push(frame(0, ""));
   assertEquals(found, [encoder.encode("a")]);
 });
 
-Deno.test("FrameDecoder refuses the header of a frame that it would keep until it is whole", () => {
-  const { decoder } = createDecoder();
+Deno.test("Receiver refuses the header of a frame that it would keep until it is whole", () => {
+  const { receiver } = createReceiver();
   const cut = frame(2, new Uint8Array(100)).subarray(0, 50);
-  assertEquals(decoder.push(cut, 1000), 50);
+  assertEquals(receiver.push(cut, 1000), 50);
   cut[0]! |= 0x20;
-  assertThrows(() => decoder.push(cut, 1000), ProtocolError, "reserved bit");
+  assertThrows(() => receiver.push(cut, 1000), ProtocolError, "reserved bit");
 });
 
-Deno.test("FrameDecoder stops behind the message at which it is paused, and goes on there", () => {
+Deno.test("Receiver stops behind the message at which it is told to, and goes on there", () => {
   const found: number[] = [];
-  const decoder = new FrameDecoder({
+  const receiver = new Receiver({
     onMessage: (message) => {
       found.push(message.length);
-      decoder.paused = true;
+      receiver.stop();
     },
+  }, {
     onPing: () => found.push(-1),
     onPong() {},
     onClose() {},
   });
-  const lengths = [1, 200, 70_000, 0];
+  const lengths = [2000, 70_000, 0];
   let bytes = concat(
     ...lengths.map((length) => frame(2, new Uint8Array(length))),
     frame(9, ""),
   );
   for (let i = 1; i <= lengths.length; i++) {
-    bytes = bytes.subarray(bytes.length - decoder.push(bytes));
+    bytes = bytes.subarray(bytes.length - receiver.push(bytes));
     assertEquals(found, lengths.slice(0, i));
-    assertEquals(decoder.push(bytes), bytes.length);
-    decoder.paused = false;
+    assertEquals(receiver.stopped, true);
   }
-  assertEquals(decoder.push(bytes), 0);
+  assertEquals(receiver.push(bytes), 0);
+  assertEquals(receiver.stopped, false);
   assertEquals(found, [...lengths, -1]);
 });
 
-Deno.test("FrameDecoder takes nothing after a close frame", () => {
-  const { decoder, found } = createDecoder();
-  decoder.push(concat(
+Deno.test("Receiver takes nothing after a close frame", () => {
+  const { receiver, found } = createReceiver();
+  receiver.push(concat(
     frame(8, closePayload(4000, "bye")),
     frame(1, "x"),
     frame(3, "noise"),
   ));
-  decoder.push(frame(1, "y"));
+  receiver.push(frame(1, "y"));
   assertEquals(found, [["close", 4000, "bye"]]);
 });
 
-Deno.test("FrameDecoder does not look at noise right behind a close frame", () => {
-  const { decoder, found } = createDecoder();
-  decoder.push(concat(frame(8, ""), new Uint8Array([0x83, 0xff, 0xff])));
+Deno.test("Receiver does not look at noise right behind a close frame", () => {
+  const { receiver, found } = createReceiver();
+  receiver.push(concat(frame(8, ""), new Uint8Array([0x83, 0xff, 0xff])));
   assertEquals(found, [["close", 1005, ""]]);
 });
 
-Deno.test("FrameDecoder gives 1005 for a close frame without a code", () => {
-  const { decoder, found } = createDecoder();
-  decoder.push(frame(8, ""));
+Deno.test("Receiver gives 1005 for a close frame without a code", () => {
+  const { receiver, found } = createReceiver();
+  receiver.push(frame(8, ""));
   assertEquals(found, [["close", 1005, ""]]);
 });
 
-Deno.test("FrameDecoder keeps nothing of the bytes that it was given", () => {
-  const { decoder, found } = createDecoder();
+Deno.test("Receiver keeps nothing of the bytes that it was given", () => {
+  const { receiver, found } = createReceiver();
   const buffer = concat(
     ...Array.from({ length: 100 }, (_, i) => frame(1, `text ${i} `.repeat(3))),
     frame(2, "binary"),
     frame(9, "ping"),
   );
-  decoder.push(buffer);
+  receiver.push(buffer);
   buffer.fill(0);
   assertEquals(found[0], "text 0 text 0 text 0 ");
   assertEquals(found[99], "text 99 text 99 text 99 ");
@@ -285,19 +286,19 @@ Deno.test("FrameDecoder keeps nothing of the bytes that it was given", () => {
   assertEquals((found[100] as Uint8Array).buffer.byteLength, 6);
 });
 
-Deno.test("FrameDecoder reserves no memory on the word of a header", () => {
+Deno.test("Receiver reserves no memory on the word of a header", () => {
   const before = Deno.memoryUsage();
-  const decoders = Array.from({ length: 200 }, () => {
-    const { decoder } = createDecoder();
-    decoder.push(frame(2, "x", { length: MAX_MESSAGE }));
-    return decoder;
+  const receivers = Array.from({ length: 200 }, () => {
+    const { receiver } = createReceiver();
+    receiver.push(frame(2, "x", { length: MAX_MESSAGE }));
+    return receiver;
   });
   const { external } = Deno.memoryUsage();
-  assertEquals(decoders.length, 200);
+  assertEquals(receivers.length, 200);
   assertEquals(external - before.external < 64 * 1024 * 1024, true);
 });
 
-Deno.test("encodeFrame() masks with a fresh mask each time, and a decoder takes it", () => {
+Deno.test("encodeFrame() masks with a fresh mask each time, and a receiver takes it", () => {
   const masks = new Set<string>();
   for (const length of [0, 1, 63, 64, 125, 126, 65535, 65536]) {
     const payload = new Uint8Array(length).fill(7);
@@ -305,8 +306,8 @@ Deno.test("encodeFrame() masks with a fresh mask each time, and a decoder takes 
       const encoded = encodeFrame(OPCODE.binary, payload);
       const at = length < 126 ? 2 : length < 65536 ? 4 : 10;
       masks.add(encoded.slice(at, at + 4).join());
-      const { decoder, found } = createDecoder("client");
-      decoder.push(encoded);
+      const { receiver, found } = createReceiver("client");
+      receiver.push(encoded);
       assertEquals(found, [payload]);
     }
   }
@@ -330,8 +331,8 @@ Deno.test("encodeText() makes frames that share no byte, whatever their text and
     "x".repeat(length) + ["", "é"][length % 2]);
   const frames = texts.map((text) => encodeText(text));
   const plain = texts.map((text) => encodeText(text, { mask: false }));
-  const { decoder, found } = createDecoder("client");
-  for (const bytes of frames) decoder.push(bytes);
+  const { receiver, found } = createReceiver("client");
+  for (const bytes of frames) receiver.push(bytes);
   assertEquals(found, texts);
   for (const [i, text] of texts.entries()) {
     assertEquals(plain[i]!.slice(), frame(1, text));
@@ -347,7 +348,7 @@ Deno.test("encodeClose() has a code and a reason, or nothing, and at most 125 by
     encodeClose(1000, "bye", { mask: false }).slice(),
     frame(8, closePayload(1000, "bye")),
   );
-  const { decoder, found } = createDecoder("client");
-  decoder.push(encodeClose(1002, "é".repeat(100)));
+  const { receiver, found } = createReceiver("client");
+  receiver.push(encodeClose(1002, "é".repeat(100)));
   assertEquals(found, [["close", 1002, "é".repeat(61)]]);
 });

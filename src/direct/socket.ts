@@ -7,17 +7,12 @@ import type {
   SocketEnd,
   SocketEvents,
 } from "../socket.ts";
-import type { Deflater } from "../websocket/deflate.ts";
 import {
-  encodeClose,
-  encodeFrame,
-  encodeText,
-  FrameDecoder,
-  type FrameHandler,
-  type Inflater,
-  OPCODE,
-  ProtocolError,
-} from "../websocket/receiver.ts";
+  Protocol,
+  type ProtocolHandler,
+  type ProtocolOptions,
+} from "../websocket/protocol.ts";
+import type { ProtocolError } from "../websocket/protocol_error.ts";
 import { closeQuietly, type Conn } from "../conn.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
@@ -54,24 +49,23 @@ const EMPTY = new Uint8Array();
 export interface DirectSocketInit {
   readonly protocol: string;
   readonly extensions: string;
-  readonly deflate: { inflater: Inflater; deflater: Deflater } | undefined;
+  readonly deflate: ProtocolOptions["deflate"];
 }
 
 /** wstap's own WebSocket (RFC 6455), over a connection whose handshake is complete. */
-export class DirectSocket implements Socket, FrameHandler {
+export class DirectSocket implements Socket, ProtocolHandler {
   readonly protocol: string;
   readonly extensions: string;
   readonly canPause = true;
   readonly #conn: Conn;
-  readonly #deflate: DirectSocketInit["deflate"];
-  readonly #decoder: FrameDecoder;
+  /** Whether messages are compressed. */
+  readonly #isCompressed: boolean;
+  readonly #protocol: Protocol;
   /** The pings of `ping()`, once it has been called. */
   #pings: Pings | undefined;
   #events: SocketEvents | undefined;
   /** The bytes that arrived together with the response head. */
   #rest: Uint8Array<ArrayBuffer>;
-  /** Whether a close frame has been sent. No frame may be sent after it. */
-  #closeSent = false;
   /** Whether `onEnd` has been called, or `cut()`, after which it must not be called. */
   #ended = false;
   /** Resolved by `resume()`. `null` while reading is not paused. */
@@ -85,8 +79,6 @@ export class DirectSocket implements Socket, FrameHandler {
   #writing: Promise<void> | null = null;
   /** Resolves the calls of `send()` that wait for the queue to get shorter. */
   #waiting: (() => void)[] = [];
-  /** The payload of the newest ping that is not answered yet because too much is queued. */
-  #heldPong: Uint8Array<ArrayBuffer> | null = null;
 
   /** @param rest The bytes that arrived after the response head. The buffer that they are in is used for reading. */
   constructor(
@@ -98,9 +90,10 @@ export class DirectSocket implements Socket, FrameHandler {
     this.#rest = rest;
     this.protocol = init.protocol;
     this.extensions = init.extensions;
-    this.#deflate = init.deflate;
-    this.#decoder = new FrameDecoder(this, {
-      inflater: init.deflate?.inflater,
+    this.#isCompressed = init.deflate !== undefined;
+    this.#protocol = new Protocol(this, {
+      side: "client",
+      deflate: init.deflate,
     });
   }
 
@@ -110,37 +103,35 @@ export class DirectSocket implements Socket, FrameHandler {
   }
 
   send(data: string | Uint8Array<ArrayBuffer>): Promise<void> | null {
-    this.#write(this.#encode(data));
+    this.#protocol.send(data);
     if (this.#queued <= SEND_HIGH_WATER) return null;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   ping(options: PingOptions): Promise<number> {
-    this.#pings ??= new Pings((payload) =>
-      this.#write(encodeFrame(OPCODE.ping, payload))
-    );
+    this.#pings ??= new Pings((payload) => this.#protocol.ping(payload));
     return this.#pings.ping(options);
   }
 
   close(code: number, reason: string): void {
-    this.#sendClose(code, reason);
+    this.#protocol.close(code === 1005 ? undefined : code, reason);
   }
 
   cut(): void {
     this.#ended = true;
+    this.#protocol.terminate();
     this.resume();
     closeQuietly(this.#conn);
   }
 
   pause(): void {
     this.#paused ??= Promise.withResolvers();
-    this.#decoder.paused = true;
+    this.#protocol.stop();
   }
 
   resume(): void {
     this.#paused?.resolve();
     this.#paused = null;
-    this.#decoder.paused = false;
   }
 
   /**
@@ -161,17 +152,17 @@ export class DirectSocket implements Socket, FrameHandler {
         // waiting for it saves a copy. Otherwise every part is decoded at once, so
         // that an error in it is found as early as possible.
         const takesLong = bytes.length > MAX_QUICK ||
-          this.#deflate !== undefined;
+          this.#isCompressed;
         const start = takesLong ? performance.now() : 0;
-        const left = this.#decoder.push(bytes, isLarge ? MAX_KEPT : 0);
+        const left = this.#protocol.receive(bytes, isLarge ? MAX_KEPT : 0);
         if (takesLong) decoding += performance.now() - start;
-        const isPaused = this.#paused !== null;
+        const isStopped = this.#protocol.stopped || this.#paused !== null;
         if (isLarge && !this.#ended) await this.#events!.onLargeRead();
         if (++reads >= READS_PER_TURN || decoding >= DECODING_PER_TURN) {
           await new Promise<void>(nextTurnOfTheEventLoop);
           reads = decoding = 0;
         }
-        if (isPaused) {
+        if (isStopped) {
           // Decode the bytes that were not taken before reading more.
           await this.#paused?.promise;
           bytes = bytes.subarray(bytes.length - left);
@@ -188,7 +179,8 @@ export class DirectSocket implements Socket, FrameHandler {
         bytes = buffer.add(length);
       }
     } catch (error) {
-      this.#fail(error as Error);
+      this.#protocol.terminate();
+      this.#lose((error as Error).message);
     }
     await this.#release();
   }
@@ -199,8 +191,6 @@ export class DirectSocket implements Socket, FrameHandler {
     await this.#linger();
     closeQuietly(this.#conn);
     await this.#written();
-    this.#deflate?.inflater.close();
-    this.#deflate?.deflater.close();
     this.#events!.onRelease();
   }
 
@@ -208,21 +198,16 @@ export class DirectSocket implements Socket, FrameHandler {
     if (!this.#ended) this.#events!.onMessage(message);
   }
 
-  /** Handles the close frame of the peer. All data after it is ignored (RFC 6455 section 5.5.1). */
   onClose(code: number, reason: string): void {
-    this.#sendClose(code, "");
     this.#end({ code, reason, clean: true, problem: "" });
   }
 
-  /** Ends the socket because the connection was lost or the peer violated the protocol. */
-  #fail(error: Error): void {
-    if (this.#ended) return;
-    if (error instanceof ProtocolError) {
-      this.#sendClose(error.code, error.message);
-    } else {
-      this.#heldPong = null; // nothing can be sent any more
-    }
-    this.#end({ code: 1006, reason: "", clean: false, problem: error.message });
+  onFail(error: ProtocolError): void {
+    this.#lose(error.message);
+  }
+
+  #lose(problem: string): void {
+    this.#end({ code: 1006, reason: "", clean: false, problem });
   }
 
   #end(end: SocketEnd): void {
@@ -233,8 +218,6 @@ export class DirectSocket implements Socket, FrameHandler {
   }
 
   #stopWriting(): void {
-    this.#closeSent = true;
-    this.#heldPong = null;
     for (const resolve of this.#waiting.splice(0)) resolve();
     this.#pings?.end({ code: 1006, reason: "", clean: false });
   }
@@ -271,42 +254,16 @@ export class DirectSocket implements Socket, FrameHandler {
     cancel();
   }
 
-  /** Sends a close frame, after which nothing is sent. Does nothing if one has been sent. */
-  #sendClose(code: number, reason: string): void {
-    if (this.#closeSent) return;
-    this.#write(encodeClose(code === 1005 ? undefined : code, reason));
-    this.#closeSent = true;
-  }
-
   onPong(payload: Uint8Array<ArrayBuffer>): void {
     this.#pings?.pong(payload);
   }
 
-  onPing(payload: Uint8Array<ArrayBuffer>): void {
-    if (this.#queued <= SEND_HIGH_WATER) {
-      return this.#write(encodeFrame(OPCODE.pong, payload));
-    }
-    // It is enough to answer the newest ping (RFC 6455 section 5.5.3).
-    this.#heldPong = payload;
-  }
-
-  #encode(data: string | Uint8Array<ArrayBuffer>): Uint8Array {
-    const text = typeof data === "string";
-    if (this.#deflate === undefined) {
-      return text ? encodeText(data) : encodeFrame(OPCODE.binary, data);
-    }
-    const bytes = text ? new TextEncoder().encode(data) : data;
-    const deflated = this.#deflate.deflater.deflate(bytes);
-    return encodeFrame(
-      text ? OPCODE.text : OPCODE.binary,
-      deflated ?? bytes,
-      { compressed: deflated !== null },
-    );
+  get isWriting(): boolean {
+    return this.#writing !== null;
   }
 
   /** Queues a frame, and starts to write the queue if that is not being done. */
-  #write(frame: Uint8Array): void {
-    if (this.#closeSent) return;
+  write(frame: Uint8Array): void {
     this.#queued += frame.length;
     if (this.#writing === null) this.#writing = this.#drain(frame);
     else this.#queue.push(frame);
@@ -315,7 +272,7 @@ export class DirectSocket implements Socket, FrameHandler {
   /** Writes a frame, and then the queue until it is empty. */
   async #drain(frame: Uint8Array): Promise<void> {
     try {
-      for (let bytes = frame;; bytes = this.#takeQueued()) {
+      for (let bytes = frame;;) {
         // Not `writeAll()`, to save a promise and a turn.
         let sent = await this.#conn.write(bytes);
         while (sent < bytes.length) {
@@ -323,18 +280,17 @@ export class DirectSocket implements Socket, FrameHandler {
         }
         this.#queued -= bytes.length;
         if (this.#queued <= SEND_HIGH_WATER) {
-          if (this.#heldPong !== null) {
-            const pong = this.#heldPong;
-            this.#heldPong = null;
-            this.#write(encodeFrame(OPCODE.pong, pong));
-          }
           for (const resolve of this.#waiting.splice(0)) resolve();
         }
-        if (this.#queue.length === 0) return;
+        const pong = this.#protocol.takePong();
+        if (pong !== null) this.#queued += pong.length;
+        else if (this.#queue.length === 0) return;
+        bytes = pong ?? this.#takeQueued();
       }
     } catch {
       // The cause is reported when reading fails, after all that the peer sent
       // before has been read.
+      this.#protocol.writeFailed();
       this.#queue = new Queue();
       this.#queued = 0;
       this.#stopWriting();

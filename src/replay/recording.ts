@@ -6,7 +6,7 @@
  */
 
 import type { CloseInfo, HandshakeResponse } from "../../mod.ts";
-import { isCloseCode } from "../websocket/receiver.ts";
+import { isCloseCode } from "../websocket/close_codes.ts";
 import { base64, encodeLatin1 } from "../http/encoding.ts";
 import { EXIT, fileError, usageError } from "../cli/errors.ts";
 import { lines } from "./lines.ts";

@@ -10,10 +10,11 @@ import {
   encodeClose,
   encodeFrame,
   encodeText,
-  FrameDecoder,
   OPCODE,
-  ProtocolError,
-} from "../websocket/receiver.ts";
+} from "../websocket/frame.ts";
+import { ProtocolError } from "../websocket/protocol_error.ts";
+import { type ControlHandler, Receiver } from "../websocket/receiver.ts";
+import type { MessageHandler } from "../websocket/runs.ts";
 import { closeQuietly, readRequestLines, writeAll } from "../conn.ts";
 import { encodeHead } from "../http/head.ts";
 import { HeaderFields } from "../http/headers.ts";
@@ -205,7 +206,7 @@ export class Server implements AsyncDisposable {
 export class Client {
   readonly #conn: Deno.TcpConn;
   readonly #acceptance: Acceptance;
-  readonly #decoder: FrameDecoder;
+  readonly #receiver: Receiver;
   readonly #gone = new AbortController();
   /** What came behind the request. */
   #rest: Uint8Array;
@@ -226,7 +227,7 @@ export class Client {
     this.#conn = conn;
     this.#rest = rest;
     this.#acceptance = acceptance;
-    this.#decoder = new FrameDecoder({
+    const handler: MessageHandler & ControlHandler = {
       onMessage: (message) => this.#messages.push(message),
       onPing: (payload) => this.#answerPing(payload),
       onPong() {},
@@ -234,7 +235,8 @@ export class Client {
         this.#closeReceived = true;
         this.#sendClose(code === 1005 ? undefined : code, "");
       },
-    }, { peer: "client" });
+    };
+    this.#receiver = new Receiver(handler, handler, { peer: "client" });
   }
 
   /** Aborts, with a {@linkcode ClientGone}, when the connection is over. */
@@ -326,7 +328,7 @@ export class Client {
     const buffer = new Uint8Array(READ_SIZE);
     let bytes: Uint8Array = this.#rest;
     while (true) {
-      if (!this.#stalled) this.#decoder.push(bytes);
+      if (!this.#stalled) this.#receiver.push(bytes);
       for (const message of this.#messages.splice(0)) {
         await this.#acceptance.receive?.(this, message);
       }

@@ -9,7 +9,8 @@
 
 import type { ZStream } from "npm:pako@3.0.3";
 import { quote } from "../escape.ts";
-import { type Inflater, ProtocolError } from "./receiver.ts";
+import { ProtocolError } from "./protocol_error.ts";
+import { type Inflater, MAX_INFLATED } from "./receiver.ts";
 
 /** The value of `Sec-WebSocket-Extensions` in the request. */
 export const OFFER = "permessage-deflate; client_max_window_bits";
@@ -29,8 +30,8 @@ export interface Deflater {
   /**
    * Compresses a message.
    *
-   * @returns The output, which the next call overwrites, or `null` if the message
-   * should be sent uncompressed.
+   * @returns The output, which the next call of any inflater or deflater overwrites,
+   * or `null` if the message should be sent uncompressed.
    */
   deflate(message: Uint8Array): Uint8Array<ArrayBuffer> | null;
   /** Releases the memory. */
@@ -83,11 +84,19 @@ export function parseAgreement(
 /** The last bytes of a compressed message, which are not sent (RFC 7692 section 7.2.1). */
 const TAIL = new Uint8Array([0x00, 0x00, 0xff, 0xff]);
 
-/** The initial size of an output buffer in bytes. */
-const CHUNK = 16 * 1024;
+const EMPTY = new Uint8Array();
+
+/** The initial size of the output buffer in bytes. */
+const CHUNK = 32 * 1024;
 
 /** The largest output buffer that is kept for the next message, in bytes. */
 const MAX_KEPT = 1024 * 1024;
+
+/**
+ * The buffer for output. Inflating and deflating are synchronous, so all connections
+ * share it, and none keeps one.
+ */
+let shared = new Uint8Array(CHUNK);
 
 /** The largest part that is copied so that it can be inflated together with {@linkcode TAIL}, in bytes. */
 const MAX_JOINED = 4 * 1024;
@@ -103,28 +112,50 @@ const MEMORY_LEVEL = 8;
 /** The compression level. 6 is the default of zlib. */
 const LEVEL = 6;
 
-/** Loads the compression library, and creates an inflater and a deflater. */
+/**
+ * Loads the compression library, and creates an inflater and a deflater.
+ *
+ * @param side The side that uses them.
+ */
 export async function createDeflate(
   parameters: DeflateParameters,
+  side: "client" | "server" = "client",
 ): Promise<{ inflater: Inflater; deflater: Deflater }> {
   const pako = await import("npm:pako@3.0.3");
+  const isClient = side === "client";
   return {
-    inflater: new PakoInflater(pako, parameters.serverNoContextTakeover),
+    inflater: new PakoInflater(
+      pako,
+      isClient
+        ? parameters.serverNoContextTakeover
+        : parameters.clientNoContextTakeover,
+    ),
     deflater: new PakoDeflater(
       pako,
-      parameters.clientNoContextTakeover,
-      parameters.clientMaxWindowBits,
+      isClient
+        ? parameters.clientNoContextTakeover
+        : parameters.serverNoContextTakeover,
+      isClient
+        ? parameters.clientMaxWindowBits
+        : parameters.serverMaxWindowBits,
     ),
   };
 }
 
 type Pako = typeof import("npm:pako@3.0.3");
 
+/** The state in which pako's inflater looks at a header, if there is one, and then at the first block. */
+const HEAD = 16180;
+
 class PakoInflater implements Inflater {
+  taken = 0;
+  isDone = true;
   readonly #pako: Pako;
   readonly #stream: ZStream;
   readonly #noContext: boolean;
   readonly #joined = new Uint8Array(MAX_JOINED + TAIL.length);
+  /** The number of bytes of {@linkcode TAIL} that the current message still needs. */
+  #tailLeft = TAIL.length;
 
   constructor(pako: Pako, noContext: boolean) {
     this.#pako = pako;
@@ -133,26 +164,40 @@ class PakoInflater implements Inflater {
     // A window of 15 bits can inflate the output of any smaller one. A negative
     // number means raw deflate data.
     pako.zlibInflateInit2(this.#stream, -15);
-    this.#stream.output = new Uint8Array(CHUNK);
   }
 
-  push(part: Uint8Array, last: boolean, room: number): Uint8Array<ArrayBuffer> {
+  push(part: Uint8Array, last: boolean): Uint8Array<ArrayBuffer> {
     const stream = this.#stream;
+    stream.output = shared;
     stream.next_out = 0;
-    stream.avail_out = stream.output.length;
+    stream.avail_out = shared.length;
     if (last && part.length <= MAX_JOINED) {
+      const tail = TAIL.subarray(TAIL.length - this.#tailLeft);
       this.#joined.set(part);
-      this.#joined.set(TAIL, part.length);
-      this.#inflate(this.#joined, part.length + TAIL.length, room);
+      this.#joined.set(tail, part.length);
+      const taken = this.#inflate(this.#joined, part.length + tail.length);
+      this.taken = Math.min(taken, part.length);
+      this.#tailLeft -= taken - this.taken;
     } else {
-      this.#inflate(part, part.length, room);
-      if (last) this.#inflate(TAIL, TAIL.length, room);
+      this.taken = this.#inflate(part, part.length);
+      if (last && this.isDone) {
+        this.#tailLeft -= this.#inflate(TAIL, TAIL.length);
+      }
     }
-    if (last && this.#noContext) this.#pako.zlibInflateReset(stream);
-    return takeOutput(stream);
+    if (last && this.isDone) {
+      this.#tailLeft = TAIL.length;
+      if (this.#noContext) {
+        const { state } = stream;
+        state.whave = state.wnext = 0; // forgets the window
+        this.#restart();
+      }
+    }
+    stream.input = stream.output = EMPTY;
+    return shared.subarray(0, stream.next_out);
   }
 
-  #inflate(input: Uint8Array, length: number, room: number): void {
+  /** Inflates until the input is used up or there is enough output. Returns how much of the input was taken. */
+  #inflate(input: Uint8Array, length: number): number {
     const pako = this.#pako;
     const stream = this.#stream;
     stream.input = input;
@@ -160,18 +205,27 @@ class PakoInflater implements Inflater {
     stream.avail_in = length;
     while (true) {
       const status = pako.zlibInflate(stream, pako.Z_SYNC_FLUSH);
-      if (stream.next_out > room) {
-        throw new ProtocolError(1009, "a message inflates to more than 64 MiB");
-      }
-      if (status === pako.Z_STREAM_END) {
-        // A message may contain a final block (RFC 7692 section 7.2.3.4).
-        pako.zlibInflateResetKeep(stream);
-      } else if (status !== pako.Z_OK && status !== pako.Z_BUF_ERROR) {
+      if (status === pako.Z_STREAM_END) this.#restart();
+      else if (status !== pako.Z_OK && status !== pako.Z_BUF_ERROR) {
         throw new ProtocolError(1007, "a compressed message is not deflate");
       }
-      if (stream.avail_in === 0 && stream.avail_out > 0) return;
-      if (stream.avail_out === 0) growOutput(stream, room + 1);
+      this.isDone = stream.avail_in === 0 && stream.avail_out > 0;
+      if (this.isDone) return length;
+      if (stream.avail_out === 0) {
+        if (shared.length >= MAX_INFLATED) return stream.next_in;
+        growOutput(stream);
+      }
     }
+  }
+
+  /**
+   * Begins a new series of blocks, since a message may contain a final block (RFC
+   * 7692 section 7.2.3.4). pako's own function would allocate 6 KB for each.
+   */
+  #restart(): void {
+    const { state } = this.#stream;
+    state.mode = HEAD;
+    state.last = state.hold = state.bits = 0;
   }
 
   close(): void {
@@ -198,7 +252,6 @@ class PakoDeflater implements Deflater {
       MEMORY_LEVEL,
       pako.Z_DEFAULT_STRATEGY,
     );
-    this.#stream.output = new Uint8Array(CHUNK);
   }
 
   deflate(message: Uint8Array): Uint8Array<ArrayBuffer> | null {
@@ -211,15 +264,18 @@ class PakoDeflater implements Deflater {
     stream.input = message;
     stream.next_in = 0;
     stream.avail_in = message.length;
+    stream.output = shared;
     stream.next_out = 0;
-    stream.avail_out = stream.output.length;
+    stream.avail_out = shared.length;
     while (true) {
       pako.zlibDeflate(stream, pako.Z_SYNC_FLUSH);
       if (stream.avail_out > 0) break;
-      growOutput(stream, Infinity);
+      growOutput(stream);
     }
     if (this.#noContext) pako.zlibDeflateReset(stream);
-    const deflated = takeOutput(stream).subarray(0, -TAIL.length);
+    const deflated = shared.subarray(0, stream.next_out - TAIL.length);
+    if (shared.length > MAX_KEPT) shared = new Uint8Array(CHUNK);
+    stream.input = stream.output = EMPTY; // they must not live as long as the connection
     return this.#noContext && deflated.length >= message.length
       ? null
       : deflated;
@@ -230,17 +286,10 @@ class PakoDeflater implements Deflater {
   }
 }
 
-/** Doubles the size of the output buffer, up to `limit` bytes. */
-function growOutput(stream: ZStream, limit: number): void {
-  const { output, next_out } = stream;
-  stream.output = new Uint8Array(Math.min(output.length * 2, limit));
-  stream.output.set(output.subarray(0, next_out));
-  stream.avail_out = stream.output.length - next_out;
-}
-
-/** Returns the output, and replaces a large output buffer by a small one. */
-function takeOutput(stream: ZStream): Uint8Array<ArrayBuffer> {
-  const { output, next_out } = stream;
-  if (output.length > MAX_KEPT) stream.output = new Uint8Array(CHUNK);
-  return output.subarray(0, next_out) as Uint8Array<ArrayBuffer>;
+/** Doubles the size of the output buffer. */
+function growOutput(stream: ZStream): void {
+  const grown = new Uint8Array(shared.length * 2);
+  grown.set(shared.subarray(0, stream.next_out));
+  stream.avail_out = grown.length - stream.next_out;
+  stream.output = shared = grown;
 }

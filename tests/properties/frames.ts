@@ -18,9 +18,11 @@ import {
   encodeClose,
   encodeFrame,
   encodeText,
-  FrameDecoder,
-  type FrameDecoderOptions,
-  ProtocolError,
+} from "../../src/websocket/frame.ts";
+import { ProtocolError } from "../../src/websocket/protocol_error.ts";
+import {
+  Receiver,
+  type ReceiverOptions,
 } from "../../src/websocket/receiver.ts";
 import * as ws from "npm:ws@8.23.0";
 import type { Capture } from "../fixtures/captures.ts";
@@ -267,24 +269,28 @@ interface Decoded {
  */
 function decode(
   pieces: Iterable<Uint8Array>,
-  options?: FrameDecoderOptions,
+  options?: ReceiverOptions,
   capacity = 0,
 ): Decoded {
   const got: Decoded = { messages: [], verdict: "open" };
-  const decoder = new FrameDecoder({
-    ...ignoring,
+  const receiver = new Receiver({
     onMessage: (message) => got.messages.push(message),
+  }, {
+    ...ignoring,
     onClose: (code, reason) => got.verdict = `closed ${code} ${reason}`,
   }, options);
   try {
     let kept = new Uint8Array();
     for (const piece of pieces) {
       const bytes = concat([kept, piece]);
-      const left = decoder.push(bytes, capacity);
       // What it may have written there belongs to it too.
-      kept = bytes.subarray(bytes.length - left);
+      kept = bytes;
+      do {
+        const left = receiver.push(kept, capacity);
+        kept = kept.subarray(kept.length - left);
+      } while (receiver.stopped);
     }
-    assertEquals(decoder.push(kept), 0);
+    assertEquals(receiver.push(kept), 0);
   } catch (error) {
     assert(error instanceof ProtocolError, `${error}`);
     got.verdict = `${error.code} ${error.message}`;
@@ -555,7 +561,7 @@ export const frames = [
   head("direct"),
   head("none"),
   property(
-    "FrameDecoder gives the same messages, however the stream is cut",
+    "Receiver gives the same messages, however the stream is cut",
     300,
     fc.record({ messages: fc.array(sent, { maxLength: 12 }), cut }),
     ({ messages, cut: { sizes, capacity } }) => {
@@ -565,7 +571,7 @@ export const frames = [
     },
   ),
   property(
-    "FrameDecoder takes what was encoded, masked and in any pieces",
+    "Receiver takes what was encoded, masked and in any pieces",
     200,
     stream,
     ({ messages, writes }) => {
@@ -585,7 +591,7 @@ export const frames = [
     },
   ),
   property(
-    "FrameDecoder ends a changed stream with one named violation, or not at all",
+    "Receiver ends a changed stream with one named violation, or not at all",
     500,
     fc.record({
       messages: fc.array(sent, { minLength: 1, maxLength: 6 }),
@@ -612,7 +618,7 @@ export const frames = [
     },
   ),
   property(
-    "FrameDecoder agrees with the receiver of npm ws, message by message and in its verdict",
+    "Receiver agrees with the receiver of npm ws, message by message and in its verdict",
     300,
     fc.record({
       messages: fc.array(sent, { minLength: 1, maxLength: 6 }),
@@ -627,7 +633,7 @@ export const frames = [
     },
   ),
   property(
-    "FrameDecoder inflates what a server compressed, however the stream is cut",
+    "Receiver inflates what a server compressed, however the stream is cut",
     150,
     fc.record({ stream: deflated, cut }),
     async ({ stream, cut: { sizes, capacity } }) => {
@@ -638,7 +644,7 @@ export const frames = [
     },
   ),
   property(
-    "FrameDecoder ends a changed stream of compressed messages as npm ws and zlib do",
+    "Receiver ends a changed stream of compressed messages as npm ws and zlib do",
     150,
     fc.record({ stream: deflated, changes, cut }),
     async ({ stream, changes, cut: { sizes, capacity } }) => {
@@ -663,7 +669,7 @@ export const frames = [
     },
   ),
   property(
-    "FrameDecoder adds up the fragments of one message, and of each by itself",
+    "Receiver adds up the fragments of one message, and of each by itself",
     10,
     fc.record({
       sizes: fc.array(fc.integer({ min: 1, max: 2 ** 25 }), {
@@ -673,7 +679,7 @@ export const frames = [
       finals: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
     }),
     ({ sizes, finals }) => {
-      const decoder = new FrameDecoder(ignoring);
+      const receiver = new Receiver(ignoring, ignoring);
       const zeros = new Uint8Array(2 ** 20);
       let message = 0;
       for (const [i, size] of sizes.entries()) {
@@ -684,15 +690,15 @@ export const frames = [
         });
         if (message > 2 ** 26) {
           assertThrows(
-            () => decoder.push(header),
+            () => receiver.push(header),
             ProtocolError,
             "a message is larger than 64 MiB",
           );
           return;
         }
-        decoder.push(header);
+        receiver.push(header);
         for (let left = size; left > 0; left -= zeros.length) {
-          decoder.push(zeros.subarray(0, left));
+          receiver.push(zeros.subarray(0, left));
         }
         if (finals[i]) message = 0;
       }

@@ -1,6 +1,6 @@
 import { format as formatDate } from "@std/datetime/format";
 import type { ConnectOptions, ReconnectOptions } from "../../../mod.ts";
-import { isCloseCode } from "../../websocket/receiver.ts";
+import { isCloseCode } from "../../websocket/close_codes.ts";
 import { checkHeaders } from "../../http/target.ts";
 import { decodePercent } from "../../http/encoding.ts";
 import type { Arguments } from "./parse.ts";
