@@ -34,21 +34,18 @@ files.push(
   ...await Array.fromAsync(documents(new URL("docs/", rootUrl), ".md")),
 );
 
-/** Three events, and then the end; what is not there is told apart by its path. */
+/** Three events, and then the end. */
 function feed() {
-  return serve((request) => {
-    if (request.url.endsWith("/subscribe_event_v1")) {
-      return new Response("There is an older endpoint.\n", { status: 404 });
-    }
-    return accept(request, (socket) => {
+  return serve((request) =>
+    accept(request, (socket) => {
       for (const id of [1, 2, 3]) socket.send(JSON.stringify({ id }));
       // An example may have something to say before that.
       const close = () => socket.close(4000, "that is all");
       const timer = setTimeout(close, 300);
       socket.addEventListener("message", close);
       socket.addEventListener("close", () => clearTimeout(timer));
-    });
-  });
+    })
+  );
 }
 
 /** Runs code as a module, without what it prints. */

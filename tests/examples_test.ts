@@ -1,6 +1,9 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { test } from "./fixtures/captures.ts";
 import { moduleFlags, output, path } from "./fixtures/command.ts";
+import { shapingDaemon } from "./fixtures/kumomta.ts";
 import { accept, serve } from "./fixtures/serve.ts";
+import { eventually } from "./fixtures/wait.ts";
 
 /** The flag that this process was started with, where it uses the stand-ins. */
 const importMap = moduleFlags().filter((it) => it.startsWith("--import-map"));
@@ -117,58 +120,118 @@ Deno.test("examples/reconnect_by_hand.ts goes on after a refusal", async () => {
   assertMatch(stderr, /HTTP error: 503 Service Unavailable; again in 10ms\n$/);
 });
 
-/** A shaping daemon that closes its first connection, and ends the second. */
-function daemon(endpoints: string[]) {
-  let upgrades = 0;
-  return serve((request) => {
-    const { pathname } = new URL(request.url);
-    if (!endpoints.includes(pathname)) {
-      return new Response("no such endpoint", { status: 404 });
+/** Runs an example that does not end, and gives the lines that it prints as they come. */
+function follow(name: string, ...args: string[]) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1"],
+      ...importMap,
+      `examples/${name}`,
+      ...args,
+    ],
+    cwd: path("."),
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = { stdout: [] as string[], stderr: [] as string[] };
+  const read = async (from: "stdout" | "stderr") => {
+    let rest = "";
+    for await (const text of child[from].pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      output[from].push(...lines);
     }
-    const turn = upgrades++;
-    return accept(request, (socket) => {
-      if (turn % 2 === 0) return; // the pre-flight's
-      socket.send(JSON.stringify({ turn, endpoint: pathname }));
-      socket.send(JSON.stringify({ turn, last: true }));
-      socket.close(turn === 1 ? 1000 : 4000);
-    });
-  });
+  };
+  const reading = Promise.all([read("stdout"), read("stderr")]);
+  return {
+    ...output,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.status;
+      await reading;
+    },
+  };
 }
 
-for (
-  const [generation, endpoints, used] of [
-    [
-      "newer",
-      ["/subscribe_event_v1", "/subscribe_suspension_v1"],
-      "/subscribe_event_v1",
-    ],
-    ["older", ["/subscribe_suspension_v1"], "/subscribe_suspension_v1"],
-  ] as const
-) {
-  Deno.test(`examples/kumomta_events.ts follows a daemon of the ${generation} generation`, async () => {
-    await using server = daemon([...endpoints]);
-    const { stdout, stderr } = await run(
-      "kumomta_events.ts",
-      server.url,
-      "10ms",
+test("examples/kumomta_events.ts lives through what the daemon's own client lives through", async () => {
+  await using daemon = shapingDaemon();
+  await daemon.decide({ kind: "ReadyQSuspension", site: "site1.example" });
+  // What stands before the daemon: not ready, then not trusting this host yet.
+  daemon.refusal = 404;
+  await using example = follow("kumomta_events.ts", daemon.url, "50ms");
+  const { stdout, stderr } = example;
+  const refused = (count: number, status: number) =>
+    eventually(
+      () => daemon.answers.filter((it) => it.status === status).length >= count,
+      `${count} times ${status}`,
+      20_000,
     );
-    const session = (turn: number) => [
-      `101 ${used}`,
-      `{ turn: ${turn}, endpoint: "${used}" }`,
-      `{ turn: ${turn}, last: true }`,
-    ];
-    assertEquals(stdout.trimEnd().split("\n"), [...session(1), ...session(3)]);
+  await refused(6, 404);
+  daemon.refusal = 401;
+  await refused(3, 401);
+  daemon.refusal = 503;
+  await refused(3, 503);
+  daemon.refusal = null;
+  const subscribed = () =>
+    eventually(() => daemon.subscribers.size === 1, "a subscriber", 10_000);
+  await subscribed();
+  for (const kind of ["SchedQSuspension", "SchedQBounce"] as const) {
+    await daemon.decide({ kind, site: "site2.example", tenant: "t1" });
+  }
+  await eventually(() => stdout.length === 4, "all items", 10_000);
+  daemon.restart();
+  await subscribed();
+  await daemon.decide({ kind: "ReadyQSuspension", site: "site3.example" });
+  await eventually(() => stdout.length === 6, "the new item", 10_000);
+
+  const expires =
+    /until \d{4}-\d\d-\d\dT[\d:.]+Z automation rule: 450-go-away$/;
+  const said = stdout.map((line) => line.replace(expires, ""));
+  assertEquals(said, [
+    "101 /subscribe_event_v1",
+    "ReadyQSuspension site_name=site1.example source=src ",
+    "SchedQSuspension domain=site2.example tenant=t1 ",
+    "SchedQBounce domain=site2.example tenant=t1 ",
+    "101 /subscribe_event_v1",
+    "ReadyQSuspension site_name=site3.example source=src ",
+  ]);
+  for (const reason of ["404 Not Found", "401 Unauthorized", "was lost"]) {
+    assert(
+      stderr.some((it) => it.includes(reason) && it.endsWith("again in 50ms")),
+      `${reason}: ${stderr.join("\n")}`,
+    );
+  }
+  // Each round begins with the newer endpoint, and asks the older one after a 404 alone.
+  daemon.answers.forEach(({ path }, index) => {
+    const before = daemon.answers[index - 1];
+    const isSecond = before?.status === 404 &&
+      before.path === "/subscribe_event_v1";
     assertEquals(
-      stderr,
-      "The connection was closed with code 1000; again in 10ms\n",
+      path,
+      isSecond ? "/subscribe_suspension_v1" : "/subscribe_event_v1",
     );
-    const paths = server.requests.map(({ url }) => new URL(url).pathname);
-    assertEquals(paths, [
-      ...(generation === "older" ? ["/subscribe_event_v1"] : []),
-      used,
-      used,
-      used,
-      used,
-    ]);
   });
-}
+});
+
+test("examples/kumomta_events.ts follows an older daemon, and the newer endpoint once there is one", async () => {
+  await using daemon = shapingDaemon();
+  daemon.generation = "older";
+  await daemon.decide({ kind: "ReadyQSuspension", site: "site1.example" });
+  await daemon.decide({
+    ...{ kind: "SchedQSuspension", site: "site2.example", tenant: "t1" },
+  });
+  await using example = follow("kumomta_events.ts", daemon.url, "50ms");
+  const { stdout } = example;
+  await eventually(() => stdout.length === 3, "all items", 20_000);
+  daemon.generation = "newer";
+  daemon.restart();
+  await eventually(() => stdout.length === 4, "the newer endpoint", 10_000);
+  assertEquals(stdout.map((line) => line.split(" ").slice(0, 2).join(" ")), [
+    "101 /subscribe_suspension_v1",
+    "ReadyQSuspension site_name=site1.example",
+    "SchedQSuspension domain=site2.example",
+    "101 /subscribe_event_v1",
+  ]);
+});
