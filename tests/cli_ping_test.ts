@@ -138,7 +138,7 @@ Deno.test({
       await peer.upgrade();
       const ping = await peer.readFrame();
       await peer.write(frame(PONG, ping!.payload));
-      await peer.readFrame(); // stays unanswered, and is not counted
+      await peer.readFrame(); // stays unanswered, and is not counted as lost
       second.resolve();
       const close = await peer.readFrame();
       closed.resolve(parseClose(close!.payload).code);
@@ -150,10 +150,67 @@ Deno.test({
     running.process.kill("SIGINT");
     const { code, stdout, stderr } = await running.result();
     assertEquals(code, 130);
-    assertMatch(stdout, /\n1 ping sent, 1 pong received, 0% lost/);
+    assertMatch(
+      stdout,
+      /\n2 pings sent, 1 pong received, 0% lost, .* s, 1 still under way\n/,
+    );
     assertMatch(stderr, /^wstap: connected to [^\n]*\n$/);
     assertEquals(await closed.promise, 1000);
   },
+});
+
+Deno.test({
+  name: "a signal before the first pong counts the ping that was sent",
+  ignore: windows,
+  async fn() {
+    const sent = Promise.withResolvers<void>();
+    await using server = rawServer(async (peer) => {
+      await peer.readHead();
+      await peer.upgrade();
+      await peer.readFrame();
+      sent.resolve();
+      await peer.readFrame();
+      await peer.closeFrame(1000);
+    });
+    await using running = start(["ping", "-q", server.url]);
+    await within(sent.promise, PATIENCE, "the ping");
+    running.process.kill("SIGINT");
+    const { code, stdout } = await running.result();
+    assertEquals(code, 130);
+    assertMatch(
+      stdout,
+      /\n1 ping sent, 0 pongs received, 0% lost, .* s, 1 still under way\n$/,
+    );
+  },
+});
+
+Deno.test("a close with an error code ends wstap ping with 7", async () => {
+  await using server = pongs(async (_, peer) => {
+    await peer.closeFrame(1011, "oops");
+    return false;
+  });
+  const { code, stderr } = await run(["ping", "-q", server.url]);
+  assertEquals(
+    [code, stderr],
+    [7, 'wstap: the server closed with 1011 "oops"\n'],
+  );
+});
+
+Deno.test("--duration before --count ends wstap ping with 8, before a connection with 4", async () => {
+  await using server = pongs(() => true);
+  const short = await run(
+    ["ping", "-q", "-n", "9", "--duration", "300ms", server.url],
+  );
+  assertEquals(
+    [short.code, short.stderr],
+    [8, "wstap: 1 of 9 pings were sent\n"],
+  );
+  await using silent = rawServer(async (peer) => void await peer.waitForEnd());
+  const none = await run(["ping", "-q", "--duration", "300ms", silent.url]);
+  assertEquals(
+    [none.code, none.stderr],
+    [4, "wstap: No connection within 0.3 s\n"],
+  );
 });
 
 Deno.test("--duration ends wstap ping with 0", async () => {

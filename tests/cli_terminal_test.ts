@@ -80,7 +80,7 @@ terminalTest("nothing that a server sends acts on a terminal", async () => {
       (wstap, url) => `${wstap} ${args} ${url}`,
       { env: { NO_COLOR: "1" } },
     );
-    assertEquals(code, 0);
+    assertEquals(code, 7);
     // Without colours nothing but line breaks is left.
     const [unsafe] = /[^\n\x20-\x7e\u00a0-\u200d…]/.exec(screen) ?? [];
     assertEquals(unsafe, undefined, JSON.stringify(screen));

@@ -123,12 +123,12 @@ Deno.test("a lost connection ends with 1, behind what arrived before", async () 
 });
 
 Deno.test("a close that says why is told, and ends with 0", async () => {
-  await using server = feed([], [4001, "go\x1baway"]);
+  await using server = feed([], [1000, "go\x1baway"]);
   const { code, stderr } = await run([server.url]);
   assertEquals(code, 0);
   assertMatch(
     stderr,
-    /\nwstap: the server closed with 4001 "go\\u001baway"\n$/,
+    /\nwstap: the server closed with 1000 "go\\u001baway"\n$/,
   );
 });
 

@@ -14,6 +14,8 @@ export const EXIT = {
   unreachable: 4,
   output: 5,
   permission: 6,
+  closed: 7,
+  short: 8,
   internal: 70,
   interrupted: 130,
   terminated: 143,

@@ -54,6 +54,11 @@ function retries(reconnect: TapSettings["reconnect"]): ReconnectOptions {
   return { ...delays, retryIf };
 }
 
+/** Whether the code with which the server closed says that something went wrong. */
+export function isErrorClose({ code, clean }: CloseInfo): boolean {
+  return clean && ![1000, 1001, 1005].includes(code);
+}
+
 /** Describes how a connection ended. */
 export function describeClose({ code, reason, clean }: CloseInfo): string {
   const why = reason === "" ? "" : ` "${visible(reason)}"`;

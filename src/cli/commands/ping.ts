@@ -1,7 +1,13 @@
 import { ConnectionClosedError } from "../../../mod.ts";
 import { sleep } from "../../timers.ts";
 import type { PingSettings } from "../flags/values.ts";
-import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
+import {
+  type Connection,
+  describeClose,
+  isErrorClose,
+  sessions,
+  Trace,
+} from "./connect.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import type { Notes } from "../terminal/stderr.ts";
 import { Output } from "../files/output.ts";
@@ -18,6 +24,7 @@ export async function ping(
   const connecting = new AbortController();
   const abort = () => connecting.abort();
   stop.signal.addEventListener("abort", abort);
+  stop.requestAfter(settings.duration, EXIT.ended);
   const entries = sessions(
     { ...settings, reconnect: null },
     notes,
@@ -32,25 +39,25 @@ export async function ping(
       notes.say(
         `connected to ${shownUrl(connection.url)}: ${status} ${statusText}`,
       );
-      stop.requestAfter(settings.duration, EXIT.ended);
-      const isWhole = await measure(connection, settings, notes, stop);
-      return isWhole ? stop.code ?? EXIT.ended : EXIT.lost;
+      return await measure(connection, settings, notes, stop);
     }
   } catch (error) {
     trace?.answered();
-    // A signal that ended the handshake is no failure of the server's.
+    // What ended the handshake is no failure of the server's.
     if (stop.code === null) throw error;
   }
-  return stop.code ?? EXIT.lost;
+  if (stop.code !== null && stop.code !== EXIT.ended) return stop.code;
+  notes.error(`No connection within ${time(settings.duration)}`);
+  return EXIT.unreachable;
 }
 
-/** Sends the pings of one connection; true if all of them were answered. */
+/** Sends the pings of one connection, and decides on the exit code. */
 async function measure(
   connection: Connection,
   { count, interval, timeout }: PingSettings,
   notes: Notes,
   stop: Stop,
-): Promise<boolean> {
+): Promise<ExitCode> {
   using output = new Output(null);
   /** Aborts when nobody wants to know any more. */
   const enough = new AbortController();
@@ -67,8 +74,10 @@ async function measure(
     printed.catch(() => enough.abort());
   };
   const times: number[] = [];
+  let sent = 0;
   let lost = 0;
   const send = async (number: number) => {
+    sent++;
     try {
       const options = { timeout: timeout / 1000, signal: enough.signal };
       const milliseconds = await connection.ping(options);
@@ -97,22 +106,30 @@ async function measure(
     } catch {
       break;
     }
-    const sent = send(number);
-    pending.add(sent);
-    void sent.then(() => pending.delete(sent));
+    const answered = send(number);
+    pending.add(answered);
+    void answered.then(() => pending.delete(answered));
     due = Math.max(due + interval, performance.now());
   }
   await Promise.all(pending);
-  const isWhole = lost === 0 && !ended.signal.aborted;
-  if (ended.signal.aborted && !enough.signal.aborted) {
-    notes.error(describeClose(await connection.closed));
-  }
-  print(summary(connection.url, times, lost, performance.now() - start));
+  const info = ended.signal.aborted && !enough.signal.aborted
+    ? await connection.closed
+    : null;
+  if (info !== null) notes.error(describeClose(info));
+  const elapsed = performance.now() - start;
+  print(summary(connection.url, { sent, times, lost, elapsed }));
   await printed;
   enough.abort();
   await connection.close();
   await draining;
-  return isWhole;
+  if (info !== null && isErrorClose(info)) return EXIT.closed;
+  if (lost > 0) return EXIT.lost;
+  if (stop.code !== null && stop.code !== EXIT.ended) return stop.code;
+  if (sent < count && count < Infinity) {
+    notes.error(`${sent} of ${number(count)} pings were sent`);
+    return EXIT.short;
+  }
+  return info === null ? EXIT.ended : EXIT.lost;
 }
 
 /** Takes the messages of the feed: what is left lying would hold back the pongs behind it. */
@@ -123,17 +140,23 @@ async function drain(connection: Connection): Promise<void> {
 /** What `ping` prints at its end. */
 function summary(
   url: string,
-  times: number[],
-  lost: number,
-  elapsed: number,
+  { sent, times, lost, elapsed }: {
+    sent: number;
+    times: number[];
+    lost: number;
+    elapsed: number;
+  },
 ): string {
-  const sent = times.length + lost;
-  const share = sent === 0 ? 0 : lost / sent * 100;
+  const answered = times.length;
+  const known = answered + lost;
+  const share = known === 0 ? 0 : lost / known * 100;
+  const waiting = sent - known;
   const lines = [
     "",
     `--- ${shownUrl(url)} ---`,
-    `${count(sent, "ping")} sent, ${count(times.length, "pong")} received, ` +
-    `${number(share)}% lost, ${time(elapsed)}`,
+    `${count(sent, "ping")} sent, ${count(answered, "pong")} received, ` +
+    `${number(share)}% lost, ${time(elapsed)}` +
+    (waiting > 0 ? `, ${number(waiting)} still under way` : ""),
   ];
   if (times.length > 0) {
     times.sort((a, b) => a - b);

@@ -10,15 +10,27 @@ import type { Connection } from "./connect.ts";
  * input, one message each, on whichever connection is open.
  */
 export class Sender {
-  readonly #settings: Pick<TapSettings, "send" | "binary">;
+  readonly #settings: Pick<TapSettings, "send" | "binary" | "input">;
   readonly #notes: Notes;
+  readonly #onSent: () => void;
   #connection: Connection | null = null;
   #next = Promise.withResolvers<void>();
   #reading = false;
+  /** Whether there is nothing left to read. */
+  #done = false;
 
-  constructor(settings: Pick<TapSettings, "send" | "binary">, notes: Notes) {
+  /**
+   * @param onSent Called when all that there was to send has been sent on the
+   * connection that is open.
+   */
+  constructor(
+    settings: Pick<TapSettings, "send" | "binary" | "input">,
+    notes: Notes,
+    onSent: () => void,
+  ) {
     this.#settings = settings;
     this.#notes = notes;
+    this.#onSent = onSent;
   }
 
   /** Sends on a connection that has just opened. */
@@ -32,8 +44,10 @@ export class Sender {
     this.#next.resolve();
     if (!this.#reading) {
       this.#reading = true;
-      await this.#forwardInput();
+      if (this.#settings.input) await this.#forwardInput();
+      this.#done = true;
     }
+    if (this.#done && this.#connection !== null) this.#onSent();
   }
 
   async #forwardInput(): Promise<void> {

@@ -5,11 +5,18 @@ import {
   HandshakeError,
   type HandshakeResponse,
 } from "../../../mod.ts";
-import { type Connection, describeClose, sessions, Trace } from "./connect.ts";
+import {
+  type Connection,
+  describeClose,
+  isErrorClose,
+  sessions,
+  Trace,
+} from "./connect.ts";
 import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
 import { Output, type Section } from "../files/output.ts";
 import { arrivals } from "./arrivals.ts";
 import { Sender } from "./sender.ts";
+import { Silence } from "./silence.ts";
 import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
 import { closeLine, openLine, stopLine } from "../../replay/recording.ts";
 import {
@@ -20,6 +27,7 @@ import {
 } from "../terminal/render.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Stop } from "../stop.ts";
+import { count as counted, number, time } from "../terminal/text.ts";
 
 /** Writes the messages of a feed until the feed, a limit or a signal ends it. */
 export async function tap(
@@ -37,14 +45,15 @@ export async function tap(
     : null;
   try {
     await run.start();
+    return run.judge();
   } catch (error) {
     if (error instanceof OutputClosed) return EXIT.ended;
-    // A signal that ended the handshake or the wait is no failure of theirs.
+    // What ended the handshake or the delay is no failure of theirs.
     if (stop.code === null) throw output.failure ?? error;
+    return run.judge();
   } finally {
     if (settings.summary) notes.write(`wstap: ${run.totals}\n`);
   }
-  return stop.code ?? EXIT.ended;
 }
 
 /** One run of a tap, over one connection or many. */
@@ -58,6 +67,8 @@ class Run {
   readonly #isRecording: boolean;
   readonly #waiting = new AbortController();
   #connection: Connection | null = null;
+  /** How the server closed the connection that was the last one. */
+  #closed: CloseInfo | null = null;
   /** How many messages may still come. */
   #left: number;
 
@@ -90,7 +101,16 @@ class Run {
   /** Runs until the feed or a limit ends it, or something fails. */
   async start(): Promise<void> {
     const { duration, head, verbose } = this.#settings;
-    const sender = new Sender(this.#settings, this.#notes);
+    using silence = new Silence(
+      this.#settings.wait,
+      () => this.#stop.request(EXIT.ended),
+    );
+    const sender = new Sender(
+      this.#settings,
+      this.#notes,
+      () => silence.start(),
+    );
+    this.#stop.requestAfter(duration, EXIT.ended);
     this.#stop.signal.addEventListener("abort", () => this.end());
     const trace = verbose ? new Trace(this.#notes) : null;
     try {
@@ -102,9 +122,8 @@ class Run {
       );
       for await (const [connection, response] of entries) {
         this.#connection = connection;
-        if (++this.totals.connections === 1) {
-          this.#stop.requestAfter(duration, EXIT.ended);
-        }
+        this.#closed = null;
+        this.totals.connections++;
         trace?.answered();
         await this.#showHead(response);
         if (head === "only") return;
@@ -113,7 +132,8 @@ class Run {
           end: stopLine,
         });
         void sender.attach(connection);
-        const error = await this.#receive(connection);
+        const error = await this.#receive(connection, silence);
+        silence.stop();
         this.totals.dropped += connection.dropped;
         if (this.#output.failure !== null) throw this.#output.failure;
         if (this.#left === 0 || this.#stop.signal.aborted) {
@@ -124,7 +144,7 @@ class Run {
         } else {
           const info = await connection.closed;
           await this.#endSection(closeLine(info));
-          this.#showEnd(info);
+          if (info.clean) this.#closed = info;
         }
         // Another connection answers it, if there is to be one.
         if (error !== null && this.#settings.reconnect === null) throw error;
@@ -146,6 +166,7 @@ class Run {
    */
   async #receive(
     connection: Connection,
+    silence: Silence,
   ): Promise<ConnectionClosedError | BufferOverflowError | null> {
     const { isTerminal, colors } = this.#output;
     const render = createRender(this.#settings, { isTerminal, colors });
@@ -154,6 +175,7 @@ class Run {
     let written = Promise.resolve();
     try {
       for await (const messages of batches) {
+        silence.restart();
         this.#left -= messages.length;
         const now = new Date();
         const rendered = render(messages, now);
@@ -231,10 +253,30 @@ class Run {
     if (body !== "") this.#notes.write(body);
   }
 
-  /** Tells of an end that is more than a plain close. */
-  #showEnd(info: CloseInfo): void {
-    const { code, reason, clean } = info;
-    if (!clean || ((code === 1000 || code === 1005) && reason === "")) return;
-    this.#notes.say(describeClose(info));
+  /** Decides on the exit code of a run that nothing failed in, and says why it is not 0. */
+  judge(): ExitCode {
+    const { count, duration, head, reconnect } = this.#settings;
+    const { code } = this.#stop;
+    if (code !== null && code !== EXIT.ended) return code; // a signal
+    if (this.totals.connections === 0) {
+      this.#notes.error(`No connection within ${time(duration)}`);
+      return EXIT.unreachable;
+    }
+    if (head === "only") return EXIT.ended;
+    const isShort = this.#left > 0 && count < Infinity;
+    const came = isShort
+      ? `${number(count - this.#left)} of ${counted(count, "message")}`
+      : "";
+    const info = code === null ? this.#closed : null;
+    if (info === null) {
+      if (!isShort) return EXIT.ended;
+      this.#notes.error(`${came} came`);
+      return EXIT.short;
+    }
+    const why = describeClose(info) + (isShort ? ` after ${came}` : "");
+    const isError = isErrorClose(info);
+    if (isShort || isError || reconnect !== null) this.#notes.error(why);
+    else if (info.code === 1001 || info.reason !== "") this.#notes.say(why);
+    return isError ? EXIT.closed : isShort ? EXIT.short : EXIT.ended;
   }
 }
