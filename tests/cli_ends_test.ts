@@ -5,6 +5,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
+import { command, output, workplace } from "./fixtures/command.ts";
 import { type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually } from "./fixtures/wait.ts";
@@ -348,6 +349,95 @@ Deno.test("@- reads a secret from standard input, once", async () => {
       "wstap: Standard input can be read only once, not for both --send-file - and --bearer @-\n",
     ],
   );
+});
+
+Deno.test("what @FILE names is read again before each attempt", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const token = `${folder}/token`;
+    const lines = `${folder}/headers`;
+    let number = 1;
+    const write = () => {
+      Deno.writeTextFileSync(token, `t${number}\n`);
+      Deno.writeTextFileSync(
+        lines,
+        `# of this attempt\n\nX-Number: ${number}\n`,
+      );
+      number++;
+    };
+    write();
+    await using server = serve((request) => {
+      write();
+      return number === 3
+        ? new Response("", { status: 503 })
+        : accept(request, (socket) => socket.close(number < 5 ? 1001 : 4000));
+    });
+    const { code } = await run(
+      ["-r", "-q", "--capture", "direct", "--min-delay", "1ms", "--max-delay"]
+        .concat("2ms", "--bearer", `@${token}`, "-H", `@${lines}`, server.url),
+      { permissions: ["--allow-net=127.0.0.1", "--allow-read"] },
+    );
+    assertEquals(code, 7);
+    assertEquals(
+      server.requests.map(({ headers }) => [
+        headers.get("authorization"),
+        headers.get("x-number"),
+      ]),
+      [["Bearer t1", "1"], ["Bearer t2", "2"], ["Bearer t3", "3"]],
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test({
+  name: "a pipe that an option names is read once",
+  ignore: windows,
+  async fn() {
+    let connections = 0;
+    await using server = serve((request) =>
+      accept(request, (socket) => socket.close(++connections < 3 ? 1001 : 4000))
+    );
+    const { code, stderr } = await output("bash", [
+      "-c",
+      'exec "$@" --bearer @<(echo t0p)',
+      "bash",
+      ...command(["--no-prompt", "-A"]),
+      ..."-r -q --capture direct --min-delay 1ms --max-delay 2ms".split(" "),
+      server.url,
+    ]);
+    assertEquals(code, 7, stderr);
+    assertEquals(
+      server.requests.map(({ headers }) => headers.get("authorization")),
+      ["Bearer t0p", "Bearer t0p", "Bearer t0p"],
+    );
+  },
+});
+
+Deno.test({
+  name: "--no-input in a loop over a list leaves the list to the loop",
+  ignore: windows,
+  async fn() {
+    const got: string[] = [];
+    await using server = serve((request) =>
+      accept(request, (socket) => {
+        socket.onmessage = ({ data }) => got.push(data);
+        socket.send(new URL(request.url).pathname);
+      })
+    );
+    await using place = await workplace({
+      urls: ["/a", "/b", "/c"].map((path) => `${server.url}${path}\n`).join(""),
+    });
+    const { stdout } = await output("sh", [
+      "-c",
+      'urls=$1; shift; while read -r url; do "$@" "$url"; done < "$urls"',
+      "sh",
+      `${place.folder}/urls`,
+      ...command(["--no-prompt", "--allow-net=127.0.0.1"]),
+      ...["-q", "--no-input", "-n", "1"],
+    ]);
+    assertEquals([stdout, got], ["/a\n/b\n/c\n", []]);
+  },
 });
 
 Deno.test({

@@ -2,7 +2,6 @@ import {
   type CloseInfo,
   ConnectionClosedError,
   connections,
-  HandshakeError,
   type HandshakeRequest,
   type HandshakeResponse,
   type ReconnectOptions,
@@ -20,9 +19,9 @@ export type Connection = WebSocketConnection<string | Uint8Array>;
  * URLs after the first are fallbacks in either case.
  */
 export function sessions(
-  { urls, connect, headers, reconnect }: Pick<
+  { urls, connect, reconnect }: Pick<
     TapSettings,
-    "urls" | "connect" | "headers" | "reconnect"
+    "urls" | "connect" | "reconnect"
   >,
   notes: Notes,
   trace: Trace | null,
@@ -30,7 +29,6 @@ export function sessions(
 ): AsyncGenerator<[Connection, HandshakeResponse], void> {
   return connections([...urls], {
     ...connect,
-    headers: headers(),
     ...retries(reconnect),
     signal,
     ...(trace && { onRequest: (request) => trace.request(request) }),
@@ -48,9 +46,7 @@ function retries(reconnect: TapSettings["reconnect"]): ReconnectOptions {
   const { stopsOn, ...delays } = reconnect;
   if (stopsOn === undefined) return delays;
   const retryIf = (error: Error) =>
-    error instanceof ConnectionClosedError
-      ? !stopsOn(error.code)
-      : !(error instanceof HandshakeError) || error.transient;
+    error instanceof ConnectionClosedError ? !stopsOn(error.code) : undefined;
   return { ...delays, retryIf };
 }
 

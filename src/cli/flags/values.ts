@@ -27,15 +27,14 @@ import { decodeText } from "../terminal/text.ts";
 /** How messages are written. */
 export type Format = Choice<"format">;
 
-/** The headers of an attempt to connect: what `@FILE` names is read again for each. */
-export type ReadHeaders = () => [name: string, value: string][];
+/** Headers, by their names. */
+type HeaderList = [name: string, value: string][];
 
 /** The settings of a tap. */
 export interface TapSettings {
   /** Where to connect. The URLs after the first are fallbacks. */
   readonly urls: readonly string[];
-  readonly connect: ConnectOptions;
-  readonly headers: ReadHeaders;
+  readonly connect: ReconnectOptions;
   /** When to connect again, `null` for never. */
   readonly reconnect: Reconnect | null;
   /** Where the response head goes. */
@@ -113,7 +112,7 @@ export interface Fault {
 
 /** The settings of a ping. */
 export interface PingSettings
-  extends Pick<TapSettings, "urls" | "connect" | "headers" | "verbose"> {
+  extends Pick<TapSettings, "urls" | "connect" | "verbose"> {
   /** How many pings to send; `Infinity` for no limit. */
   readonly count: number;
   /** Milliseconds to go on for; `Infinity` for no limit. */
@@ -156,14 +155,12 @@ export function tapSettings(
       "The option --record-sent needs a recording: --format ndjson --output FILE, without --batch",
     );
   }
-  const headers = headersOf(args, sources);
   return {
     urls,
     connect: {
       ...connectOptions(args, captureFor(args, urls), sources),
       heartbeat: heartbeat(args, binary),
     },
-    headers,
     reconnect: reconnectOptions(args),
     head: args.has("head")
       ? "only"
@@ -206,7 +203,6 @@ export function pingSettings(
   return {
     urls,
     connect: connectOptions(args, "direct", sources),
-    headers: headersOf(args, sources),
     verbose: args.has("verbose"),
     count: whole(args, "count") ?? Infinity,
     duration: duration(args, "duration") ?? Infinity,
@@ -360,13 +356,14 @@ function connectOptions(
   args: Arguments,
   capture: ConnectOptions["capture"],
   sources: Sources,
-): ConnectOptions {
+): ReconnectOptions {
   const maxBuffer = size(args, "max-buffer");
   if (args.has("location") && choice(args, "redirect") === "error") {
     throw usageError("--location and --redirect error exclude each other");
   }
   return {
     protocols: args.all("protocol"),
+    headers: headers(args, sources),
     capture,
     redirect: args.has("location") ? "follow" : choice(args, "redirect"),
     overflow: choice(args, "overflow"),
@@ -461,18 +458,22 @@ function reconnectOptions(args: Arguments): TapSettings["reconnect"] {
   return null;
 }
 
-/** The headers, and how to read them again. They are read once here, so that what is wrong is told at once. */
-function headersOf(args: Arguments, sources: Sources): ReadHeaders {
+/**
+ * The headers, or how to read them for each attempt, if files name them. They are
+ * read here in any case, so that what is wrong is told at once.
+ */
+function headers(
+  args: Arguments,
+  sources: Sources,
+): HeaderList | (() => HeaderList) {
   const first = readHeaders(args, sources);
-  const files = [
-    ...args.all("header"),
-    args.get("user") ?? "",
-    args.get("bearer") ?? "",
-  ].filter((value) => value.startsWith("@") && value !== "@-");
-  return files.length === 0 ? () => first : () => readHeaders(args, sources);
+  const mayChange = (["header", "user", "bearer"] as const)
+    .flatMap((name) => args.all(name))
+    .some((value) => value.startsWith("@") && value !== "@-");
+  return mayChange ? () => readHeaders(args, sources) : first;
 }
 
-function readHeaders(args: Arguments, sources: Sources): [string, string][] {
+function readHeaders(args: Arguments, sources: Sources): HeaderList {
   const list = headerList(args, sources);
   const given = list.some(([name]) => name.toLowerCase() === "authorization");
   const value = authorization(
@@ -482,7 +483,7 @@ function readHeaders(args: Arguments, sources: Sources): [string, string][] {
   return value === null ? list : [...list, ["Authorization", value]];
 }
 
-function headerList(args: Arguments, sources: Sources): [string, string][] {
+function headerList(args: Arguments, sources: Sources): HeaderList {
   return args.all("header").flatMap((value) => headerLines(value, sources));
 }
 
