@@ -25,7 +25,7 @@ async function* documents(folder: URL, type: string): AsyncGenerator<URL> {
   }
 }
 
-const files = [new URL("mod.ts", rootUrl)];
+const files = [new URL("mod.ts", rootUrl), new URL("replay.ts", rootUrl)];
 for await (const { name } of Deno.readDir(rootUrl)) {
   if (name.endsWith(".md")) files.push(new URL(name, rootUrl));
 }
@@ -82,9 +82,23 @@ interface Declaration {
   jsDoc?: { tags?: { kind: string }[] };
 }
 
-Deno.test("every export of mod.ts has an example", async () => {
+for (const [module, least] of [["mod.ts", 11], ["replay.ts", 5]] as const) {
+  Deno.test(`every export of ${module} has an example`, async () => {
+    const examples = await examplesOf(module);
+    assert(examples.size >= least);
+    const bare = [...examples].filter(([, group]) =>
+      !group.some(({ jsDoc }) =>
+        jsDoc?.tags?.some((it) => it.kind === "example")
+      )
+    );
+    assertEquals(bare.map(([name]) => name), []);
+  });
+}
+
+/** The declarations of a module by their names. */
+async function examplesOf(module: string) {
   const { stdout } = await output(Deno.execPath(), [
-    ...["doc", "--json", ...importMapFlag(), path("mod.ts")],
+    ...["doc", "--json", ...importMapFlag(), path(module)],
   ]);
   const { nodes } = JSON.parse(stdout);
   // A list of declarations up to some version of Deno, since then grouped.
@@ -96,16 +110,11 @@ Deno.test("every export of mod.ts has an example", async () => {
         name: string;
         declarations: Declaration[];
       }) => declarations.map((it) => ({ ...it, name })));
-  const examples = Map.groupBy(
+  return Map.groupBy(
     declarations.filter(({ kind }) => kind !== "moduleDoc"),
     ({ name }) => name,
   );
-  assert(examples.size > 10);
-  const bare = [...examples].filter(([, group]) =>
-    !group.some(({ jsDoc }) => jsDoc?.tags?.some((it) => it.kind === "example"))
-  );
-  assertEquals(bare.map(([name]) => name), []);
-});
+}
 
 /** The import map alone: `deno doc` knows no other flag of these. */
 function importMapFlag(): string[] {

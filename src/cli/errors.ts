@@ -3,6 +3,7 @@ import {
   ConnectionClosedError,
   HandshakeError,
 } from "../../mod.ts";
+import { isSystemError } from "../replay/system_error.ts";
 import { visible } from "./terminal/text.ts";
 
 /** The exit codes of the command line, as `--help` lists them. */
@@ -59,6 +60,14 @@ export function fileError(
     ? error.message.replace(/ \(os error \d+\).*$/s, "")
     : String(error);
   return new CliError(code, `${problem}: ${reason}`);
+}
+
+/** Converts an error of the system that says what could not be done, as those of a replay do. */
+export function systemError(error: unknown): unknown {
+  if (error instanceof Deno.errors.NotCapable) {
+    return new CliError(EXIT.permission, error.message);
+  }
+  return isSystemError(error) ? usageError(error.message) : error;
 }
 
 /** Converts an error to an exit code and the line that explains it. */

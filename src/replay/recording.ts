@@ -1,22 +1,63 @@
 /**
- * The lines of a recording, as `--format ndjson --output FILE` writes them and
- * `wstap replay FILE` reads them. docs/recordings.md describes the format.
+ * Recordings: their lines, which `--format ndjson --output FILE` writes and a
+ * replay reads, and how they are played back. docs/recordings.md describes the
+ * format.
  *
  * @module
  */
 
-import type { CloseInfo, HandshakeResponse } from "../../mod.ts";
-import { isCloseCode } from "../websocket/close_codes.ts";
+import type { CloseInfo } from "../connection.ts";
+import { kindOf } from "../checks.ts";
+import { printable } from "../escape.ts";
 import { base64, encodeLatin1 } from "../http/encoding.ts";
-import { EXIT, fileError, usageError } from "../cli/errors.ts";
-import { lines } from "./lines.ts";
-import type { Message } from "./server.ts";
-import { decodeText, shownUrl } from "../cli/terminal/text.ts";
+import type { HandshakeResponse } from "../response.ts";
+import { isCloseCode } from "../websocket/close_codes.ts";
+
+/** A text message is a string, a binary one is bytes. */
+export type Message = string | Uint8Array;
 
 /** The version of the format that is written: 2 tells sent messages from received ones. */
 const VERSION = 2;
 /** The versions that can be read. */
 const READABLE: readonly unknown[] = [1, VERSION];
+
+/**
+ * One event of a recorded connection: a line of a recording, as an object.
+ *
+ * Each has a `time` in ISO 8601, such as `"2024-05-06T07:08:09.010Z"`. The data of
+ * a binary message is in base64. A message with `from: "client"` was sent to the
+ * server, any other was received from it.
+ *
+ * @example Usage
+ * ```ts
+ * import type { RecordedEvent } from "@wstap/wstap/replay";
+ *
+ * const events: RecordedEvent[] = [
+ *   { time: "2024-05-06T07:08:09.000Z", type: "open", protocol: "events.v1" },
+ *   { time: "2024-05-06T07:08:09.010Z", type: "text", data: '{"id":1}' },
+ *   { time: "2024-05-06T07:08:09.020Z", type: "binary", data: "AP8K" },
+ *   {
+ *     time: "2024-05-06T07:08:12.000Z",
+ *     type: "close",
+ *     code: 1001,
+ *     reason: "restart",
+ *     clean: true,
+ *   },
+ * ];
+ * console.log(events.length);
+ * ```
+ */
+export type RecordedEvent =
+  | { time: string; type: "open"; protocol?: string }
+  | { time: string; type: "text" | "binary"; data: string; from?: "client" }
+  | {
+    time: string;
+    type: "close";
+    code: number;
+    reason: string;
+    clean: boolean;
+  }
+  | { time: string; type: "stop" };
 
 /** How a recorded connection ended. */
 export type Ending =
@@ -28,12 +69,15 @@ export type Ending =
 
 /** Formats the line that a connection begins with. It holds no secret. */
 export function openLine(
-  { url, status, headers }: HandshakeResponse,
+  { url, status, headers }: Pick<
+    HandshakeResponse,
+    "url" | "status" | "headers"
+  >,
   protocol: string,
 ): string {
   return line("open", {
     version: VERSION,
-    url: shownUrl(url),
+    url: maskUrl(url),
     status,
     protocol,
     headers: [...new Set(headers.keys())],
@@ -73,18 +117,36 @@ function line(type: string, fields: Record<string, unknown>): string {
   return JSON.stringify({ time, type, ...fields }) + "\n";
 }
 
-/** A message of a recording or its end, with the milliseconds since its start. */
+/** A URL without its credentials and with the values of its query masked, on one line. */
+export function maskUrl(input: string): string {
+  if (!URL.canParse(input)) return "the URL";
+  const { protocol, host, pathname, search } = new URL(input);
+  const query = search.replace(/=[^&]*/g, "=***");
+  return printable(`${protocol}//${host}${pathname}${query}`);
+}
+
+/**
+ * What happens at some time of a playback: a message of the server or of the
+ * client, or the end. `at` is in milliseconds since the start.
+ */
 export type Moment =
   & { readonly at: number }
-  & ({ readonly message: Message } | { readonly ending: Ending });
+  & (
+    | { readonly type: "message"; readonly message: Message }
+    | { readonly type: "sent"; readonly message: Message }
+    | { readonly type: "end"; readonly ending: Ending }
+  );
 
 /** What a recording holds. */
 export interface Summary {
+  /** The number of messages of the server. */
   readonly messages: number;
+  /** The number of messages of the client. */
+  readonly sent: number;
   /** Milliseconds from its start to its end. */
   readonly duration: number;
   readonly ending: Ending;
-  /** Of the first connection; `null` if the recording does not say. */
+  /** Of the first connection, masked; `null` if the recording does not say. */
   readonly url: string | null;
   /** The subprotocol of the first connection, `""` if it had none. */
   readonly protocol: string;
@@ -92,113 +154,29 @@ export interface Summary {
   readonly breaksOff: boolean;
 }
 
-/** The longest line in bytes: a message has at most 64 MiB, and JSON writes a byte of it with up to six. */
-const MAX_LINE = 400 * 1024 * 1024;
-
-/** How many bytes of a file are read at once. */
-const READ_SIZE = 256 * 1024;
-
-/** A recording in a file, which is never in memory as a whole. */
-export class Recording {
-  readonly path: string;
-  /** How much of the file is read: what is appended later is not played. */
-  readonly #size: number;
-  #url: string | null = null;
-  #protocol = "";
-  #breaksOff = false;
-
-  private constructor(path: string, size: number) {
-    this.path = path;
-    this.#size = size;
-  }
-
+/** A recording that can be played any number of times. */
+export interface Recording {
+  /** What an error calls it. */
+  readonly name: string;
+  readonly summary: Summary;
   /**
-   * Reads a recording from beginning to end, to see that it is one.
+   * Plays it: everything that happens in turn, several at a time; the end comes
+   * last.
    *
-   * @throws {CliError} If it is not, naming the line; if it cannot be read.
+   * @throws {TypeError} If it has changed, and is not a recording any more.
    */
-  static async open(path: string): Promise<[Recording, Summary]> {
-    const recording = new Recording(path, await fileSize(path));
-    let messages = 0;
-    let last: Moment | undefined;
-    for await (const moments of recording.moments()) {
-      for (const moment of moments) if ("message" in moment) messages++;
-      last = moments.at(-1);
-    }
-    const { at: duration, ending } = last as Moment & { ending: Ending };
-    const url = recording.#url;
-    const protocol = recording.#protocol;
-    const breaksOff = recording.#breaksOff;
-    return [
-      recording,
-      { messages, duration, ending, url, protocol, breaksOff },
-    ];
-  }
-
-  /**
-   * The messages with the milliseconds at which they came, and at last the end.
-   * Connections follow each other at once, whatever the time between them was.
-   *
-   * @returns Several at a time, as they are read.
-   * @throws {CliError} If the file is not a recording, or cannot be read.
-   */
-  async *moments(): AsyncGenerator<Moment[]> {
-    let number = 0;
-    let at = 0;
-    /** The time of the line before, unless a connection ended with it. */
-    let last: number | null = null;
-    let ending: Ending = { how: "stopped" };
-    const fail = (problem: string) =>
-      usageError(`Cannot replay ${this.path}: line ${number} ${problem}`);
-    for await (const found of this.#lines()) {
-      const moments: Moment[] = [];
-      for (const bytes of found) {
-        number++;
-        const record = parseLine(bytes, fail);
-        if (record.type === "open") {
-          last = record.time;
-          if (number === 1) {
-            this.#url = record.url;
-            this.#protocol = record.protocol;
-          }
-          this.#breaksOff = true; // until its end comes
-          ending = { how: "stopped" };
-          continue;
-        }
-        at += Math.max(0, record.time - (last ?? record.time));
-        last = record.time;
-        if (record.type === "message") {
-          if (record.from === "client") continue; // clients send what they like
-          moments.push({ at, message: record.message });
-        } else {
-          ending = record.ending;
-          this.#breaksOff = false;
-          last = null;
-        }
-      }
-      yield moments;
-    }
-    if (number === 0) {
-      throw usageError(`Cannot replay ${this.path}: it is empty`);
-    }
-    yield [{ at, ending }];
-  }
-
-  async *#lines(): AsyncGenerator<Uint8Array[]> {
-    try {
-      using file = await Deno.open(this.path);
-      yield* lines(readUpTo(file, this.#size), MAX_LINE);
-    } catch (error) {
-      throw fileError(EXIT.usage, `Cannot read ${this.path}`, error);
-    }
-  }
+  moments(): Iterable<Moment[]> | AsyncIterable<Moment[]>;
 }
 
-/** A line that has been checked. */
-type Line =
+/** An event that has been checked. Its time is in milliseconds. */
+export type Line =
   & { readonly time: number }
   & (
-    | { readonly type: "open"; readonly url: string; readonly protocol: string }
+    | {
+      readonly type: "open";
+      readonly url: string | null;
+      readonly protocol: string;
+    }
     | {
       readonly type: "message";
       readonly message: Message;
@@ -207,59 +185,178 @@ type Line =
     | { readonly type: "ending"; readonly ending: Ending }
   );
 
-function parseLine(bytes: Uint8Array, fail: (problem: string) => Error): Line {
-  if (bytes.length > MAX_LINE) throw fail("is longer than any message");
-  const text = decodeText(bytes);
-  if (text === null) throw fail("is not UTF-8");
-  let value;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw fail("is cut off, or is not JSON");
+/**
+ * Converts the lines of one or more connections to one playback: each connection
+ * starts when the one before it ends, and a clock that was set back takes no time.
+ */
+export class Timeline {
+  #at = 0;
+  /** The time of the line before, unless a connection ended with it. */
+  #last: number | null = null;
+  #lines = 0;
+  #messages = 0;
+  #sent = 0;
+  #ending: Ending = { how: "stopped" };
+  #url: string | null = null;
+  #protocol = "";
+  #breaksOff = false;
+
+  /** Adds a line, and returns what happens then: `null` for a line that is no message. */
+  add(line: Line): Moment | null {
+    this.#lines++;
+    if (line.type === "open") {
+      this.#last = line.time;
+      if (this.#lines === 1) {
+        this.#url = line.url;
+        this.#protocol = line.protocol;
+      }
+      this.#breaksOff = true; // until its end comes
+      this.#ending = { how: "stopped" };
+      return null;
+    }
+    this.#at += Math.max(0, line.time - (this.#last ?? line.time));
+    if (line.type === "ending") {
+      this.#last = null;
+      this.#ending = line.ending;
+      this.#breaksOff = false;
+      return null;
+    }
+    this.#last = line.time;
+    const { message } = line;
+    if (line.from === "client") {
+      this.#sent++;
+      return { at: this.#at, type: "sent", message };
+    }
+    this.#messages++;
+    return { at: this.#at, type: "message", message };
   }
-  if (Array.isArray(value)) {
-    throw fail("is an array, as --batch writes it: record without --batch");
+
+  /** Whether no line has been added. */
+  get isEmpty(): boolean {
+    return this.#lines === 0;
   }
-  if (value === null || typeof value !== "object") {
-    throw fail("is not an object with time and type");
+
+  /** The end, once every line has been added. */
+  get end(): Moment {
+    return { at: this.#at, type: "end", ending: this.#ending };
   }
-  const time = typeof value.time === "string" && ISO_TIME.test(value.time)
-    ? Date.parse(value.time)
-    : NaN;
-  if (Number.isNaN(time)) {
-    throw fail(
-      'has no time such as "2024-05-06T07:08:09.010Z": record without --time-format',
-    );
+
+  /** What has been added. */
+  get summary(): Summary {
+    return {
+      messages: this.#messages,
+      sent: this.#sent,
+      duration: this.#at,
+      ending: this.#ending,
+      url: this.#url,
+      protocol: this.#protocol,
+      breaksOff: this.#breaksOff,
+    };
   }
-  const parsed = parseFields(value);
-  if (typeof parsed === "string") throw fail(parsed);
-  return { time, ...parsed };
+}
+
+/** A recording in memory. */
+export class MemoryRecording implements Recording {
+  readonly name: string;
+  readonly summary: Summary;
+  readonly #moments: Moment[];
+
+  /** Plays lines that have been checked. */
+  constructor(name: string, lines: Iterable<Line>) {
+    this.name = name;
+    const timeline = new Timeline();
+    this.#moments = [];
+    for (const line of lines) {
+      const moment = timeline.add(line);
+      if (moment !== null) this.#moments.push(moment);
+    }
+    this.#moments.push(timeline.end);
+    this.summary = timeline.summary;
+  }
+
+  moments(): Iterable<Moment[]> {
+    return [this.#moments];
+  }
+}
+
+/** Checks events that a caller has passed. */
+export function recordingOfEvents(
+  events: Iterable<RecordedEvent>,
+): MemoryRecording {
+  const lines: Line[] = [];
+  for (const event of events) {
+    const fail = (problem: string) =>
+      new TypeError(`Invalid recording: event ${lines.length} ${problem}`);
+    lines.push(parseEvent(event, fail, { versioned: false }));
+  }
+  if (lines.length === 0) {
+    throw new TypeError("Invalid recording: expected at least one event");
+  }
+  return new MemoryRecording("the recording", lines);
 }
 
 const ISO_TIME =
   /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 
-/** What a line says besides its time; a text says what is wrong with it. */
+/**
+ * Checks an event.
+ *
+ * @param fail Creates the error; the problem continues a sentence about the event.
+ * @param versioned Whether a connection must begin with the version of the format
+ * and the URL, as in a file.
+ */
+export function parseEvent(
+  value: unknown,
+  fail: (problem: string) => Error,
+  { versioned }: { versioned: boolean },
+): Line {
+  if (value === null || typeof value !== "object") {
+    throw fail(`is not an object with time and type, but ${kindOf(value)}`);
+  }
+  const event = value as Record<string, unknown>;
+  const time = typeof event.time === "string" && ISO_TIME.test(event.time)
+    ? Date.parse(event.time)
+    : NaN;
+  if (Number.isNaN(time)) {
+    throw fail(
+      'has no time such as "2024-05-06T07:08:09.010Z"' +
+        (versioned ? ": record without --time-format" : ""),
+    );
+  }
+  const parsed = parseFields(event, versioned);
+  if (typeof parsed === "string") throw fail(parsed);
+  return { time, ...parsed };
+}
+
+/** What an event says besides its time; a text says what is wrong with it. */
 function parseFields(
   { type, data, from, version, url, protocol, code, reason, clean }: Record<
     string,
     unknown
   >,
+  versioned: boolean,
 ) {
   if (from !== undefined && from !== "client") {
     return 'has a from that is not "client"';
   }
   switch (type) {
-    case "open":
-      if (!READABLE.includes(version)) {
-        return `has the version ${
-          JSON.stringify(version)
-        } of the format: this wstap knows ${READABLE.join(" and ")}`;
+    case "open": {
+      if (versioned || version !== undefined) {
+        if (!READABLE.includes(version)) {
+          return `has the version ${
+            JSON.stringify(version)
+          } of the format: this wstap knows ${READABLE.join(" and ")}`;
+        }
+        if (typeof url !== "string" || typeof protocol !== "string") {
+          return "has no url or no protocol";
+        }
+        return { type, url: maskUrl(url), protocol } as const;
       }
-      if (typeof url !== "string" || typeof protocol !== "string") {
-        return "has no url or no protocol";
+      if (protocol !== undefined && typeof protocol !== "string") {
+        return "has a protocol that is not a string";
       }
-      return { type, url, protocol } as const;
+      return { type, url: null, protocol: protocol ?? "" } as const;
+    }
     case "text":
       if (typeof data !== "string") return "has no data that is a string";
       return { type: "message", message: data, from } as const;
@@ -289,41 +386,11 @@ function parseFields(
   return 'has none of the types "open", "text", "binary", "close" and "stop"';
 }
 
-function fromBase64(text: string): Uint8Array | null {
+/** Decodes base64; `null` if it is none. */
+export function fromBase64(text: string): Uint8Array | null {
   try {
     return encodeLatin1(atob(text));
   } catch {
     return null;
-  }
-}
-
-/** The size of a file that can be read more than once. */
-async function fileSize(path: string): Promise<number> {
-  let info;
-  try {
-    info = await Deno.stat(path);
-  } catch (error) {
-    throw fileError(EXIT.usage, `Cannot read ${path}`, error);
-  }
-  if (!info.isFile) {
-    throw usageError(
-      `Cannot replay ${path}: expected a file, which each client reads anew`,
-    );
-  }
-  return info.size;
-}
-
-async function* readUpTo(
-  file: Deno.FsFile,
-  size: number,
-): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(READ_SIZE);
-  while (size > 0) {
-    const length = await file.read(
-      buffer.subarray(0, Math.min(size, buffer.length)),
-    );
-    if (length === null) return;
-    size -= length;
-    yield buffer.subarray(0, length);
   }
 }

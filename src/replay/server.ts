@@ -3,29 +3,24 @@
  * do: its sockets cannot be cut, do not hold the sender back, and can send no
  * close code below 3000 except 1000.
  *
+ * The rules of RFC 6455 are those of `websocket/protocol.ts`; here is the I/O of its
+ * server side. A connection is over once: `Client.run()` reads until the closing
+ * handshake, a violation, or the end of TCP; then nothing is sent any more, what was
+ * handed out is written, and TCP is ended, each within a second.
+ *
  * @module
  */
 
-import {
-  encodeClose,
-  encodeFrame,
-  encodeText,
-  OPCODE,
-} from "../websocket/frame.ts";
-import { ProtocolError } from "../websocket/protocol_error.ts";
-import { type ControlHandler, Receiver } from "../websocket/receiver.ts";
-import type { MessageHandler } from "../websocket/runs.ts";
 import { closeQuietly, readRequestLines, writeAll } from "../conn.ts";
 import { encodeHead } from "../http/head.ts";
-import { HeaderFields } from "../http/headers.ts";
+import { HeaderFields, listsToken, trimSpace } from "../http/headers.ts";
 import { acceptFor } from "../http/key.ts";
 import { reasonPhrase } from "../http/status.ts";
 import { after } from "../timers.ts";
-import { EXIT, fileError } from "../cli/errors.ts";
+import { Protocol, type ProtocolHandler } from "../websocket/protocol.ts";
 import { concat } from "./lines.ts";
-
-/** A text message is a string, a binary one is bytes. */
-export type Message = string | Uint8Array;
+import type { Message } from "./recording.ts";
+import { explained } from "./system_error.ts";
 
 /** A handshake request, or any other GET. */
 export interface ServerRequest {
@@ -35,6 +30,8 @@ export interface ServerRequest {
   readonly isUpgrade: boolean;
   /** The subprotocols that it offers, in order of preference. */
   readonly protocols: readonly string[];
+  /** The `Origin`, which a browser sends: where the page comes from. */
+  readonly origin: string | null;
 }
 
 /** An HTTP response that refuses the upgrade. */
@@ -70,22 +67,6 @@ const CUT_TIMEOUT = 1_000;
 /** How many bytes one read may bring. */
 const READ_SIZE = 16 * 1024;
 
-/**
- * Starts a server.
- *
- * @throws {CliError} If it cannot listen on the port.
- */
-export function listen(
-  port: number,
-  answer: (request: ServerRequest) => Refusal | Acceptance,
-): Server {
-  try {
-    return new Server(port, answer);
-  } catch (error) {
-    throw fileError(EXIT.usage, `Cannot listen on port ${port}`, error);
-  }
-}
-
 /** A WebSocket server on 127.0.0.1. */
 export class Server implements AsyncDisposable {
   /** `ws://127.0.0.1:port` */
@@ -96,16 +77,18 @@ export class Server implements AsyncDisposable {
   /** The connections that have not been answered yet. */
   readonly #connecting = new Set<Deno.Conn>();
   readonly #running = new Set<Promise<void>>();
+  #isClosed = false;
 
   /**
    * @param port The port to listen on; 0 for any that is free.
    * @param answer Called with each request.
+   * @throws {Error} If it cannot listen on the port, with the class of Deno's error.
    */
   constructor(
     port: number,
     answer: (request: ServerRequest) => Refusal | Acceptance,
   ) {
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
+    this.#listener = listenOn(port);
     this.#answer = answer;
     this.url = `ws://127.0.0.1:${this.#listener.addr.port}`;
     void this.#listen();
@@ -123,6 +106,7 @@ export class Server implements AsyncDisposable {
         await new Promise((resolve) => setTimeout(resolve, 100));
         continue;
       }
+      if (this.#isClosed) return closeQuietly(conn);
       const running = this.#serve(conn);
       this.#running.add(running);
       void running.finally(() => this.#running.delete(running));
@@ -151,6 +135,8 @@ export class Server implements AsyncDisposable {
     let request;
     let rest;
     try {
+      // A delay of the system's own would change the recorded ones.
+      conn.setNoDelay(true);
       const [lines, behind] = await readRequestLines(conn);
       request = parseRequest(lines);
       rest = behind;
@@ -168,7 +154,11 @@ export class Server implements AsyncDisposable {
     if (!request.isUpgrade) {
       return await refuse(conn, {
         status: 426,
-        headers: [["Upgrade", "websocket"], ["Sec-WebSocket-Version", "13"]],
+        headers: [
+          ["Upgrade", "websocket"],
+          ["Sec-WebSocket-Version", "13"],
+          ...answer.headers ?? [],
+        ],
         body: "This is a WebSocket endpoint.\n",
       });
     }
@@ -193,6 +183,7 @@ export class Server implements AsyncDisposable {
 
   /** Closes every connection with 1001, and cuts those that do not answer. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     this.#listener.close();
     for (const conn of this.#connecting) closeQuietly(conn);
     for (const client of this.#clients) {
@@ -202,44 +193,44 @@ export class Server implements AsyncDisposable {
   }
 }
 
+function listenOn(port: number): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname: "127.0.0.1", port });
+  } catch (error) {
+    throw explained(`Cannot listen on port ${port}`, error);
+  }
+}
+
 /** One client of a server. */
-export class Client {
+export class Client implements ProtocolHandler {
   readonly #conn: Deno.TcpConn;
   readonly #acceptance: Acceptance;
-  readonly #receiver: Receiver;
+  readonly #protocol: Protocol;
   readonly #gone = new AbortController();
+  readonly #over = Promise.withResolvers<void>();
   /** What came behind the request. */
   #rest: Uint8Array;
   /** The messages of the client that have not been handled. */
   #messages: Message[] = [];
-  /** Resolves when everything has been written. */
-  #writing = Promise.resolve();
-  /** The newest ping that is still to be answered. */
-  #ping: Uint8Array | null = null;
-  #closeSent = false;
-  /** Whether a close frame came. */
-  #closeReceived = false;
-  #stalled = false;
+  /** The frames that have not been written. */
+  #queue: Uint8Array[] = [];
+  /** The running `#drain()`, which never rejects; `null` if there is nothing to write. */
+  #writing: Promise<void> | null = null;
+  /** Resolves the calls of `send()` that wait for it. */
+  #waiting: (() => void)[] = [];
+  /** Whether the closing handshake is complete, or the client broke the protocol. */
+  #isDone = false;
   /** Whether something could not be written. */
-  #writeFailed = false;
+  #hasFailed = false;
 
   constructor(conn: Deno.TcpConn, rest: Uint8Array, acceptance: Acceptance) {
     this.#conn = conn;
     this.#rest = rest;
     this.#acceptance = acceptance;
-    const handler: MessageHandler & ControlHandler = {
-      onMessage: (message) => this.#messages.push(message),
-      onPing: (payload) => this.#answerPing(payload),
-      onPong() {},
-      onClose: (code) => {
-        this.#closeReceived = true;
-        this.#sendClose(code === 1005 ? undefined : code, "");
-      },
-    };
-    this.#receiver = new Receiver(handler, handler, { peer: "client" });
+    this.#protocol = new Protocol(this, { side: "server" });
   }
 
-  /** Aborts, with a {@linkcode ClientGone}, when the connection is over. */
+  /** Aborts, with a {@linkcode ClientGone}, when nothing can be sent any more. */
   get gone(): AbortSignal {
     return this.#gone.signal;
   }
@@ -248,16 +239,17 @@ export class Client {
    * Sends messages. It resolves when the system has taken them, so that a client
    * that reads slowly holds the sender back.
    *
-   * @throws {ClientGone} If the connection is closing or over.
+   * @throws {ClientGone} If the connection is closing or over, or the messages could
+   * not be written.
    */
   async send(messages: readonly Message[]): Promise<void> {
-    if (this.#closeSent) throw new ClientGone();
-    const frames = messages.map((message) =>
-      typeof message === "string"
-        ? encodeText(message, { mask: false })
-        : encodeFrame(OPCODE.binary, message, { mask: false })
-    );
-    await this.#write(frames);
+    for (const message of messages) {
+      if (!this.#protocol.send(message)) throw new ClientGone();
+    }
+    if (this.#writing !== null) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    if (this.#writing !== null || this.#hasFailed) throw new ClientGone();
   }
 
   /**
@@ -270,34 +262,24 @@ export class Client {
     reason: string,
     timeout = CLOSE_TIMEOUT,
   ): Promise<void> {
-    const cancel = after(timeout, () => closeQuietly(this.#conn));
-    try {
-      await this.#sendClose(code, reason);
-      await this.#ended();
-    } finally {
-      cancel();
-    }
+    this.#protocol.close(code, reason);
+    this.#leave();
+    await this.#endWithin(timeout);
   }
 
   /** Ends TCP without a close frame, behind what was sent, and waits for its end. */
   async cut(): Promise<void> {
-    this.#closeSent = true; // nothing may follow
-    const cancel = after(CUT_TIMEOUT, () => closeQuietly(this.#conn));
-    try {
-      await this.#writing;
-      await this.#conn.closeWrite();
-      await this.#ended();
-    } catch {
-      // It is over already.
-    } finally {
-      cancel();
-    }
+    this.#protocol.terminate();
+    this.#leave();
+    void this.#endWriting();
+    await this.#endWithin(CUT_TIMEOUT);
   }
 
-  /** Answers nothing any more, and resolves when the client has gone. */
+  /** Sends and answers nothing any more, and resolves when the client has gone. */
   async stall(): Promise<void> {
-    this.#stalled = true;
-    await this.#ended();
+    this.#protocol.terminate();
+    this.#leave();
+    await this.#over.promise;
   }
 
   /** Serves the client until the connection is over. */
@@ -305,89 +287,146 @@ export class Client {
     const serving = this.#acceptance.serve(this).catch((error) => {
       if (!(error instanceof ClientGone)) throw error;
     });
-    let brokeProtocol = false;
-    try {
-      await this.#read();
-    } catch (error) {
-      if (error instanceof ProtocolError) {
-        brokeProtocol = true;
-        this.#sendClose(error.code, error.message);
-      } else if (!(error instanceof ClientGone)) throw error;
-    }
-    // The close frame may still be on its way.
-    const cancel = after(CUT_TIMEOUT, () => closeQuietly(this.#conn));
-    await this.#writing;
-    if (brokeProtocol) await drain(this.#conn);
-    cancel();
-    closeQuietly(this.#conn);
-    this.#gone.abort(new ClientGone());
+    await this.#read();
+    this.#protocol.terminate();
+    this.#leave();
+    await this.#release();
+    this.#over.resolve();
     await serving;
   }
 
+  /** Reads until the closing handshake is complete, the client breaks the protocol, or TCP ends. */
   async #read(): Promise<void> {
     const buffer = new Uint8Array(READ_SIZE);
-    let bytes: Uint8Array = this.#rest;
-    while (true) {
-      if (!this.#stalled) this.#receiver.push(bytes);
+    let bytes: Uint8Array | null = this.#rest;
+    while (bytes !== null) {
+      // All of it is taken: nothing is compressed, and nothing stops it.
+      this.#protocol.receive(bytes);
       for (const message of this.#messages.splice(0)) {
-        await this.#acceptance.receive?.(this, message);
+        await this.#receive(message);
       }
-      if (this.#closeReceived) return;
-      let length;
-      try {
-        length = await this.#conn.read(buffer);
-      } catch {
-        return; // it was lost, or closed here
-      }
-      if (length === null) return;
-      bytes = buffer.subarray(0, length);
+      if (this.#isDone) return;
+      bytes = await readInto(this.#conn, buffer);
     }
   }
 
-  #ended(): Promise<void> {
-    if (this.gone.aborted) return Promise.resolve();
-    return new Promise((resolve) =>
-      this.gone.addEventListener("abort", () => resolve(), { once: true })
-    );
+  async #receive(message: Message): Promise<void> {
+    try {
+      await this.#acceptance.receive?.(this, message);
+    } catch (error) {
+      // The reading goes on, to find the end.
+      if (!(error instanceof ClientGone)) throw error;
+    }
   }
 
-  #answerPing(payload: Uint8Array): void {
-    // A pong to the newest one alone will do (RFC 6455 section 5.5.3).
-    const isFirst = this.#ping === null;
-    this.#ping = payload;
-    if (!isFirst) return;
-    this.#enqueue(async () => {
-      const payload = this.#ping!;
-      this.#ping = null;
-      if (this.#closeSent) return;
-      await writeAll(
-        this.#conn,
-        encodeFrame(OPCODE.pong, payload, { mask: false }),
-      );
+  /** Ends TCP once everything has been written. What still comes is read, since closing a connection with unread bytes in it could take back what was sent. */
+  async #release(): Promise<void> {
+    const cancel = after(CUT_TIMEOUT, () => closeQuietly(this.#conn));
+    await this.#endWriting();
+    await drain(this.#conn);
+    cancel();
+    closeQuietly(this.#conn);
+  }
+
+  /** Says to whoever sends that nothing can be sent any more. */
+  #leave(): void {
+    this.#gone.abort(new ClientGone());
+    this.#stopWaiting();
+  }
+
+  #stopWaiting(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Waits for the end, and cuts the connection if it takes longer. */
+  async #endWithin(timeout: number): Promise<void> {
+    const cancel = after(timeout, () => closeQuietly(this.#conn));
+    await this.#over.promise;
+    cancel();
+  }
+
+  /** Ends the writing side of TCP behind everything that was handed out. */
+  async #endWriting(): Promise<void> {
+    await this.#written();
+    try {
+      await this.#conn.closeWrite();
+    } catch {
+      // It is over already.
+    }
+  }
+
+  /** Waits until everything has been written. In Deno 2.5, closing a connection does not end a write that waits for the client, hence the limit. */
+  #written(): Promise<void> {
+    const writing = this.#writing;
+    if (writing === null) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = after(CUT_TIMEOUT, resolve);
+      void writing.then(() => {
+        cancel();
+        resolve();
+      });
     });
   }
 
-  #sendClose(code: number | undefined, reason: string): Promise<void> {
-    if (this.#closeSent) return this.#writing;
-    this.#closeSent = true;
-    this.#enqueue(() =>
-      writeAll(this.#conn, encodeClose(code, reason, { mask: false }))
-    );
-    return this.#writing;
+  onMessage(message: Message): void {
+    this.#messages.push(message);
   }
 
-  async #write(frames: Uint8Array[]): Promise<void> {
-    await this.#enqueue(() => writeAll(this.#conn, concat(frames)));
-    if (this.#writeFailed) throw new ClientGone();
+  onPong(): void {}
+
+  onClose(): void {
+    this.#isDone = true;
+    this.#leave();
   }
 
-  /** Writes behind everything else; gives a promise that never rejects. */
-  #enqueue(write: () => Promise<void>): Promise<void> {
-    this.#writing = this.#writing.then(write).catch(() => {
-      this.#writeFailed = true;
-      closeQuietly(this.#conn);
-    });
-    return this.#writing;
+  onFail(): void {
+    this.#isDone = true;
+    this.#leave();
+  }
+
+  get isWriting(): boolean {
+    return this.#writing !== null;
+  }
+
+  /** Queues a frame, and starts to write the queue if that is not being done. */
+  write(frame: Uint8Array): void {
+    this.#queue.push(frame);
+    this.#writing ??= this.#drain();
+  }
+
+  /** Writes the queue until it is empty. */
+  async #drain(): Promise<void> {
+    // So that the frames of one `send()` are written together.
+    await null;
+    try {
+      while (true) {
+        const pong = this.#protocol.takePong();
+        if (pong !== null) this.#queue.unshift(pong);
+        if (this.#queue.length === 0) break;
+        await writeAll(this.#conn, concat(this.#queue.splice(0)));
+      }
+      this.#stopWaiting();
+    } catch {
+      this.#hasFailed = true;
+      this.#protocol.writeFailed();
+      this.#queue = [];
+      this.#leave();
+    } finally {
+      this.#writing = null;
+    }
+  }
+}
+
+/** Reads some bytes into a buffer; `null` at the end, or if the connection was lost or is closed. */
+async function readInto(
+  conn: Deno.Conn,
+  buffer: Uint8Array,
+): Promise<Uint8Array | null> {
+  try {
+    const length = await conn.read(buffer);
+    return length === null ? null : buffer.subarray(0, length);
+  } catch {
+    return null;
   }
 }
 
@@ -403,19 +442,16 @@ function parseRequest(
   } catch {
     return null;
   }
-  const list = (name: string) =>
-    (headers.get(name) ?? "").split(",").map((word) => word.trim())
-      .filter((word) => word !== "");
-  const lists = (name: string, word: string) =>
-    list(name).some((it) => it.toLowerCase() === word);
   const key = headers.get("sec-websocket-key") ?? "";
   return {
     path: target.replace(/\?.*$/s, ""),
-    isUpgrade: lists("upgrade", "websocket") &&
-      lists("connection", "upgrade") &&
+    isUpgrade: listsToken(headers.get("upgrade"), "websocket") &&
+      listsToken(headers.get("connection"), "upgrade") &&
       headers.get("sec-websocket-version") === "13" &&
       /^[A-Za-z0-9+/]{22}==$/.test(key),
-    protocols: list("sec-websocket-protocol"),
+    protocols: (headers.get("sec-websocket-protocol") ?? "").split(",")
+      .map(trimSpace).filter((protocol) => protocol !== ""),
+    origin: headers.get("origin"),
     key,
   };
 }
@@ -450,12 +486,8 @@ async function refuse(
   cancel();
 }
 
-/** Reads until the end: to close a connection with unread bytes in it could take back what was sent. */
-async function drain(conn: Deno.TcpConn): Promise<void> {
+/** Reads until the end, which whoever calls it bounds. */
+async function drain(conn: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(READ_SIZE);
-  try {
-    while (await conn.read(buffer) !== null);
-  } catch {
-    // It was lost, or is closed.
-  }
+  while (await readInto(conn, buffer) !== null);
 }

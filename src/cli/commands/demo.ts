@@ -1,10 +1,10 @@
 import { sleep } from "../../timers.ts";
+import { systemError } from "../errors.ts";
 import {
   type Acceptance,
   type Client,
-  listen,
   type Refusal,
-  type Server,
+  Server,
   type ServerRequest,
 } from "../../replay/server.ts";
 
@@ -16,7 +16,11 @@ const RATE = 4;
  * back what it gets, and `/refuse/404` refuses with that status.
  */
 export function startDemo(port: number): Server {
-  return listen(port, answer);
+  try {
+    return new Server(port, answer);
+  } catch (error) {
+    throw systemError(error);
+  }
 }
 
 function answer({ path }: ServerRequest): Refusal | Acceptance {

@@ -20,7 +20,7 @@ import {
 } from "./read.ts";
 import { Sources } from "./sources.ts";
 import type { Choice, ValueName } from "./table.ts";
-import type { Ending } from "../../replay/recording.ts";
+import type { ReplayOptions } from "../../../replay.ts";
 import { authorization, headerLines, secret } from "./secrets.ts";
 import { decodeText } from "../terminal/text.ts";
 
@@ -86,28 +86,7 @@ export interface Reconnect
 /** The settings of a replay. */
 export interface ReplaySettings {
   readonly path: string;
-  /** 0 for any that is free. */
-  readonly port: number;
-  /** How many times as fast as it was recorded; `Infinity` for no waits. */
-  readonly speed: number;
-  readonly loop: boolean;
-  /** Added to every response. */
-  readonly headers: readonly [name: string, value: string][];
-  readonly fault: Fault | null;
-  /** Which handshakes are refused: the first `count`. */
-  readonly refuse: { readonly status: number; readonly count: number } | null;
-  readonly clientMessages: Choice<"client-messages">;
-  /** Which connection of a HAR: its number from 0, or a part of its URL. */
-  readonly entry: number | string | undefined;
-  /** The origins whose pages may connect, besides those of this machine; `*` for all. */
-  readonly allowOrigin: readonly string[];
-}
-
-/** What each client gets in the place of the rest of the feed. */
-export interface Fault {
-  /** After how many messages. */
-  readonly after: number;
-  readonly ending: Ending | { readonly how: "stalled" };
+  readonly options: ReplayOptions;
 }
 
 /** The settings of a ping. */
@@ -229,15 +208,17 @@ export function replaySettings(
   checkHeaders(headers);
   return {
     path,
-    port: whole(args, "port", 0, 65535) ?? 0,
-    speed: speed(args),
-    loop: args.has("loop"),
-    headers,
-    fault: fault(args),
-    refuse: refusal(args),
-    clientMessages: choice(args, "client-messages") ?? "ignore",
-    entry: entry(args),
-    allowOrigin: args.all("allow-origin").map(origin),
+    options: {
+      port: whole(args, "port", 0, 65535),
+      speed: speed(args),
+      loop: args.has("loop"),
+      headers,
+      fault: fault(args),
+      refuse: refusal(args),
+      clientMessages: choice(args, "client-messages"),
+      entry: entry(args),
+      allowOrigin: args.all("allow-origin").map(origin),
+    },
   };
 }
 
@@ -268,7 +249,7 @@ function speed(args: Arguments): number {
   );
 }
 
-function fault(args: Arguments): Fault | null {
+function fault(args: Arguments): ReplayOptions["fault"] {
   const names = ["close-after", "drop-after", "stall-after"] as const;
   const given = names.filter((name) => args.get(name) !== undefined);
   if (given.length > 1) {
@@ -282,7 +263,7 @@ function fault(args: Arguments): Fault | null {
     case "close-after": {
       const [after, code = 1000] = pair(args, "close-after");
       if (after !== undefined && isCloseCode(code)) {
-        return { after, ending: { how: "closed", code, reason: "" } };
+        return { after, how: "close", code };
       }
       throw invalidPair(
         args,
@@ -291,18 +272,15 @@ function fault(args: Arguments): Fault | null {
       );
     }
     case "drop-after":
-      return { after: whole(args, "drop-after", 0)!, ending: { how: "lost" } };
+      return { after: whole(args, "drop-after", 0)!, how: "drop" };
     case "stall-after":
-      return {
-        after: whole(args, "stall-after", 0)!,
-        ending: { how: "stalled" },
-      };
+      return { after: whole(args, "stall-after", 0)!, how: "stall" };
   }
-  return null;
+  return undefined;
 }
 
-function refusal(args: Arguments): ReplaySettings["refuse"] {
-  if (args.get("refuse") === undefined) return null;
+function refusal(args: Arguments): ReplayOptions["refuse"] {
+  if (args.get("refuse") === undefined) return undefined;
   const [status = 0, count = Infinity] = pair(args, "refuse");
   if (status >= 200 && status <= 599 && count >= 1) return { status, count };
   throw invalidPair(
