@@ -1,6 +1,7 @@
 /**
- * Resumes a feed after the connection is lost: each new connection tells the server
- * the last event that was received, so that no event is missed or received twice.
+ * Resumes a feed after the connection is lost: the URL of each attempt tells the
+ * server the last event that was dealt with, so that no event is missed or received
+ * twice.
  *
  *     deno run --allow-net examples/resume.ts wss://example.com/events
  *
@@ -9,13 +10,19 @@
 
 import { connections } from "@wstap/wstap";
 
-const [url = "wss://example.com/events", minDelay = "1s"] = Deno.args;
+const [feedUrl = "wss://example.com/events", minDelay = "1s"] = Deno.args;
 
-let last = 0;
+let cursor: string | undefined;
+
+/** Called before each attempt. */
+function url(): URL {
+  const url = new URL(feedUrl);
+  if (cursor !== undefined) url.searchParams.set("after", cursor);
+  return url;
+}
 
 const feed = connections(url, {
   minDelay,
-  onConnect: (connection) => connection.send(JSON.stringify({ after: last })),
   onRetry: ({ error, delayMs }) =>
     console.error(`${error.message}; again in ${Math.round(delayMs)} ms`),
 });
@@ -23,6 +30,6 @@ for await (const [connection] of feed) {
   for await (const message of connection) {
     const { id, text } = JSON.parse(message);
     console.log(id, text);
-    last = id; // only now, when it has been dealt with
+    cursor = String(id); // only now, when it has been dealt with
   }
 }

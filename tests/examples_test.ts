@@ -81,18 +81,20 @@ Deno.test("examples/batches.ts sends its request and takes the answer in batches
 });
 
 Deno.test("examples/resume.ts gets every event once, over losses", async () => {
-  await using server = serve((request) =>
-    accept(request, (socket) => {
-      socket.onmessage = ({ data }) => {
-        const { after } = JSON.parse(data);
-        for (let id = after + 1; id <= after + 3; id++) {
-          socket.send(JSON.stringify({ id, text: `event ${id}` }));
-        }
-        socket.close(after === 6 ? 4000 : 3000);
-      };
-    })
+  await using server = serve((request) => {
+    const after = Number(new URL(request.url).searchParams.get("after"));
+    return accept(request, (socket) => {
+      for (let id = after + 1; id <= after + 3; id++) {
+        socket.send(JSON.stringify({ id, text: `event ${id}` }));
+      }
+      socket.close(after === 6 ? 4000 : 3000);
+    });
+  });
+  const { stdout, stderr } = await run(
+    "resume.ts",
+    `${server.url}/?a=b`,
+    "10ms",
   );
-  const { stdout, stderr } = await run("resume.ts", server.url, "10ms");
   const events = Array.from({ length: 9 }, (_, i) => `${i + 1} event ${i + 1}`);
   assertEquals(stdout.trimEnd().split("\n"), events);
   assertMatch(
