@@ -141,6 +141,8 @@ export async function open(
   const context: HandshakeContext = {
     http: settings.http,
     compression: settings.compression,
+    decode: settings.decode,
+    maxMessage: settings.maxMessage,
     follow: settings.redirect === "follow",
     signal: stop.signal,
     caller,

@@ -1,43 +1,16 @@
-import { after } from "./timers.ts";
+import { checkSignal } from "./checks.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
-import {
-  BinaryMessageError,
-  BufferOverflowError,
-  ConnectionClosedError,
-} from "./errors.ts";
-import { Inbox, type InboxOptions } from "./inbox.ts";
+import { BinaryMessageError, ConnectionClosedError } from "./errors.ts";
 import type { Settings } from "./options.ts";
-import type { Socket, SocketEnd, SocketEvents } from "./socket.ts";
-import { checkSignal, kindOf } from "./checks.ts";
-import { printable } from "./escape.ts";
+import {
+  type CloseInfo,
+  type ConnectionEnd,
+  type Sendable,
+  Session,
+} from "./session.ts";
+import type { Socket } from "./socket.ts";
 
-/**
- * The close code and reason of a connection.
- *
- * @example Usage
- * ```ts no-eval
- * import { connectWebSocket } from "@wstap/wstap";
- *
- * const [connection] = await connectWebSocket("wss://example.com/");
- * const { code, reason, clean } = await connection.closed;
- * console.log(code, reason, clean);
- * ```
- */
-export interface CloseInfo {
-  /**
-   * The close code (RFC 6455 section 7.4): 1005 when the close frame had none,
-   * 1006 when the connection was lost or the peer never answered a close.
-   */
-  code: number;
-  /**
-   * The close reason that the peer sent, which is untrusted text, or
-   * `"idle timeout"` or `"ping timeout"` if that ended the connection; `""` if
-   * there is none.
-   */
-  reason: string;
-  /** Whether the closing handshake was completed. */
-  clean: boolean;
-}
+export type { CloseInfo, ConnectionEnd };
 
 /**
  * Options of {@linkcode WebSocketConnection.recv}.
@@ -113,11 +86,6 @@ export interface PingOptions {
   signal?: AbortSignal;
 }
 
-/** Data to send: a string becomes a text message, anything else a binary one. */
-type Sendable = string | ArrayBuffer | ArrayBufferView;
-
-type Message = string | Uint8Array;
-
 /** Options of the internal constructor of {@linkcode WebSocketConnection}. */
 export interface ConnectionInit {
   /** An open socket whose `start()` has not been called. */
@@ -134,40 +102,6 @@ export interface ConnectionInit {
   /** Whether `onEnd` must tell when the last message arrived. */
   readonly notesMessages?: boolean;
 }
-
-/** How a connection ended, as reported to `connections()`. */
-export interface ConnectionEnd {
-  /** The error with which `recv()` rejects at the end of the stream; `null` after a clean end. */
-  readonly error: unknown;
-  /** Whether `close()` ended the connection. */
-  readonly ours: boolean;
-  /** When the last message arrived, in milliseconds since the epoch; `null` if none did, or with no `notesMessages`. */
-  readonly lastMessageAt: number | null;
-}
-
-/** The state of a connection. */
-type State =
-  | { readonly phase: "open" }
-  /** This side sent a close frame and waits for the peer to answer. */
-  | {
-    readonly phase: "closing";
-    readonly info: CloseInfo;
-    /** Whether `close()` was called. */
-    readonly ours: boolean;
-  }
-  /** The connection is over. `closed` resolves once the socket is released. */
-  | {
-    readonly phase: "closed";
-    readonly info: CloseInfo;
-    readonly ours: boolean;
-  };
-
-/** The close code sent when the buffer overflows. */
-const OVERFLOW_CODE = 4009;
-
-const OPEN: State = { phase: "open" };
-
-const LOST: CloseInfo = { code: 1006, reason: "", clean: false };
 
 /**
  * An open WebSocket connection.
@@ -220,25 +154,7 @@ export class WebSocketConnection<T = string>
    */
   readonly closed: Promise<CloseInfo>;
 
-  readonly #socket: Socket;
-  readonly #settings: Settings;
-  readonly #inbox: Inbox<Message>;
-  readonly #callbacks: SocketEvents & InboxOptions & EventListenerObject;
-  readonly #onEnd: ((end: ConnectionEnd) => void) | undefined;
-  readonly #settleClosed: (info: CloseInfo) => void;
-  #state: State = OPEN;
-  /** Whether the resources of the socket are released. */
-  #isReleased = false;
-  #cancelCloseTimeout = nothing;
-  #cancelIdleTimeout = nothing;
-  #cancelPing = nothing;
-  /** The time of `performance.now()` at which data last arrived; 0 before the first look. */
-  #lastTraffic = 0;
-  /** The time of `performance.now()` at which reading was last resumed; `Infinity` while it is paused. */
-  #resumedAt = 0;
-  readonly #notesMessages: boolean;
-  /** The time of `Date.now()` at which the last message arrived; 0 before the first, and with no `#notesMessages`. */
-  #lastMessageAt = 0;
+  readonly #session: Session;
   #readable: ReadableStream<T> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
@@ -250,25 +166,11 @@ export class WebSocketConnection<T = string>
    * @ignore
    */
   constructor(init: ConnectionInit) {
-    const { socket, url, settings, onEnd, notesMessages = false } = init;
-    const { signal, idleTimeout, pingInterval } = settings;
-    this.url = url;
-    this.protocol = socket.protocol;
-    this.extensions = socket.extensions;
-    this.#socket = socket;
-    this.#settings = settings;
-    this.#onEnd = onEnd;
-    this.#notesMessages = notesMessages;
-    const { promise, resolve } = Promise.withResolvers<CloseInfo>();
-    this.closed = promise;
-    this.#settleClosed = resolve;
-    this.#callbacks = new WebSocketConnection.#Callbacks(this);
-    this.#inbox = new Inbox<Message>(this.#callbacks);
-    signal?.addEventListener("abort", this.#callbacks);
-    if (idleTimeout !== undefined) this.#watchIdle(idleTimeout);
-    if (pingInterval !== undefined) this.#keepPinging(pingInterval);
-    socket.start(this.#callbacks);
-    if (signal?.aborted) this.#abort();
+    this.url = init.url;
+    this.protocol = init.socket.protocol;
+    this.extensions = init.socket.extensions;
+    this.#session = new Session(init);
+    this.closed = this.#session.closed;
   }
 
   /**
@@ -277,12 +179,12 @@ export class WebSocketConnection<T = string>
    * Both are 0 while a batch is collecting them.
    */
   get buffered(): { messages: number; bytes: number } {
-    return this.#inbox.buffered;
+    return this.#session.inbox.buffered;
   }
 
   /** The number of messages that `overflow: "drop-oldest"` has discarded. */
   get dropped(): number {
-    return this.#inbox.dropped;
+    return this.#session.inbox.dropped;
   }
 
   /**
@@ -314,8 +216,21 @@ export class WebSocketConnection<T = string>
    * @throws {TypeError} If an option is invalid.
    */
   recv(options?: RecvOptions): Promise<T | null> {
-    if (options === undefined) return this.#inbox.take() as Promise<T | null>;
-    return this.#recvWithin(options);
+    const { inbox } = this.#session;
+    if (options === undefined) return inbox.take() as Promise<T | null>;
+    // Not an async function, because its promise would cost each message three promise
+    // jobs: a loop of such calls would fall behind Deno's WebSocket, which needs one.
+    let wait;
+    try {
+      const { timeout, signal } = options;
+      wait = {
+        timeout: timeout === undefined ? undefined : parseDuration(timeout),
+        signal: checkSignal(signal),
+      };
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return inbox.take(wait) as Promise<T | null>;
   }
 
   /**
@@ -350,16 +265,18 @@ export class WebSocketConnection<T = string>
    * @throws {RangeError} If the duration is negative, or `max` is not a whole
    * number from 1.
    */
-  async recvBatch(
+  recvBatch(
     duration: DurationLike,
     options: BatchOptions = {},
   ): Promise<T[]> {
-    const { max, signal } = parseBatchOptions(options);
-    return await this.#inbox.takeBatch(
-      parseDuration(duration),
-      max,
-      signal,
-    ) as T[];
+    let batch;
+    try {
+      batch = parseBatch(duration, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { time, max, signal } = batch;
+    return this.#session.inbox.takeBatch(time, max, signal) as Promise<T[]>;
   }
 
   /**
@@ -388,29 +305,7 @@ export class WebSocketConnection<T = string>
     duration: DurationLike,
     options: BatchOptions = {},
   ): AsyncGenerator<T[], void, undefined> {
-    const { max, signal } = parseBatchOptions(options);
-    return this.#batches(parseDuration(duration), max, signal);
-  }
-
-  async *#batches(
-    duration: number,
-    max: number,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<T[], void, undefined> {
-    while (true) {
-      let batch;
-      try {
-        batch = await this.#inbox.takeBatch(duration, max, signal) as T[];
-      } catch (error) {
-        // takeBatch() rejects with a ConnectionClosedError for a close and for a
-        // loss alike, so the outcome decides.
-        if (!isClosedError(error)) throw error;
-        const outcome = this.#inbox.outcome;
-        if (outcome === null || this.#onEnd !== undefined) return;
-        throw outcome.error;
-      }
-      if (batch.length > 0) yield batch;
-    }
+    return new Batches<T>(this.#session, parseBatch(duration, options));
   }
 
   /**
@@ -430,19 +325,7 @@ export class WebSocketConnection<T = string>
    * @returns An iterator over the messages.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T, void, undefined> {
-    let ended = false;
-    const end = () =>
-      Promise.resolve({ done: true, value: undefined } as const);
-    return {
-      next: () => ended ? end() : this.#next(),
-      return: () => {
-        ended = true;
-        return end();
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return new Messages<T>(this.#session);
   }
 
   /**
@@ -467,13 +350,8 @@ export class WebSocketConnection<T = string>
    * @throws {TypeError} If the data is neither a string nor bytes, or is a view
    * of shared memory.
    */
-  async send(data: string | ArrayBuffer | ArrayBufferView): Promise<void> {
-    const message = toMessage(data);
-    this.#assertOpen("send");
-    const queued = this.#socket.send(message);
-    if (queued === null) return;
-    await queued;
-    this.#assertOpen("send");
+  send(data: string | ArrayBuffer | ArrayBufferView): Promise<void> {
+    return this.#session.send(data);
   }
 
   /**
@@ -501,18 +379,11 @@ export class WebSocketConnection<T = string>
    * @throws {DOMException} Named `TimeoutError`, if no pong arrived in time.
    */
   async ping(options: PingOptions = {}): Promise<number> {
-    const timeout = options.timeout === undefined
-      ? undefined
-      : parseDuration(options.timeout);
-    const signal = checkSignal(options.signal);
-    if (this.#socket.ping === undefined) {
-      throw new TypeError(
-        `Cannot ping: it needs capture "direct", and the capture is "${this.#settings.capture}"`,
-      );
-    }
-    signal?.throwIfAborted();
-    this.#assertOpen("ping");
-    return await this.#socket.ping({ timeout, signal });
+    const { timeout, signal } = options;
+    return await this.#session.ping({
+      timeout: timeout === undefined ? undefined : parseDuration(timeout),
+      signal,
+    });
   }
 
   /**
@@ -558,12 +429,7 @@ export class WebSocketConnection<T = string>
         `Invalid close reason: expected at most 123 bytes of UTF-8, got ${length}`,
       );
     }
-    if (this.#state.phase === "open") {
-      const info = { code, reason, clean: false };
-      this.#endClosed(info);
-      this.#startClosing(info, true);
-    }
-    return await this.closed;
+    return await this.#session.close(code, reason);
   }
 
   /** Closes the connection with code 1000, as {@linkcode close} does. */
@@ -580,9 +446,14 @@ export class WebSocketConnection<T = string>
   get readable(): ReadableStream<T> {
     return this.#readable ??= new ReadableStream<T>({
       pull: async (controller) => {
-        const { done, value } = await this.#next();
-        if (done) controller.close();
-        else controller.enqueue(value);
+        try {
+          const { done, value } = await takeNext<T>(this.#session, this);
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          if (error instanceof BinaryMessageError) this.#readable = undefined;
+          throw error;
+        }
       },
       cancel: async () => void await this.close(),
     }, { highWaterMark: 0 });
@@ -593,253 +464,12 @@ export class WebSocketConnection<T = string>
    * does. Closing or aborting it closes the connection with code 1000.
    */
   get writable(): WritableStream<string | ArrayBuffer | ArrayBufferView> {
-    return this.#writable ??= new WritableStream<Sendable>({
-      write: (data) => this.send(data),
-      close: async () => void await this.close(),
-      abort: async () => void await this.close(),
-    });
+    return this.#writable ??= new Writable(this.#session);
   }
-
-  async #recvWithin({ timeout, signal }: RecvOptions): Promise<T | null> {
-    return await this.#inbox.take({
-      timeout: timeout === undefined ? undefined : parseDuration(timeout),
-      signal: checkSignal(signal),
-    }) as T | null;
-  }
-
-  /** Takes the next message of an iteration, which ends quietly at a loss if `connections()` handles it. */
-  #next(): Promise<IteratorResult<T, undefined>> {
-    const isEnd = this.#onEnd === undefined ? never : isClosedError;
-    return this.#inbox.next(isEnd) as Promise<IteratorResult<T, undefined>>;
-  }
-
-  #receive(data: string | Uint8Array<ArrayBuffer>): void {
-    if (this.#notesMessages) this.#lastMessageAt = Date.now();
-    if (typeof data === "string" || this.#settings.binary === "bytes") {
-      return this.#inbox.push(data);
-    }
-    let text;
-    try {
-      text = UTF8.decode(data);
-    } catch (cause) {
-      return this.#inbox.fail(
-        new BinaryMessageError(data, { cause }),
-        data.byteLength,
-      );
-    }
-    this.#inbox.push(text);
-  }
-
-  #assertOpen(action: string): void {
-    const state = this.#state;
-    if (state.phase === "open") return;
-    throw new ConnectionClosedError(
-      `Cannot ${action}: the connection is ${state.phase}`,
-      state.info,
-    );
-  }
-
-  /** Called when the peer has closed the connection or answered `close()`, or the connection was lost. */
-  #onSocketEnd({ code, reason, clean, problem }: SocketEnd): void {
-    if (this.#state.phase === "closed") return;
-    const info = { code, reason, clean };
-    if (clean) {
-      this.#endClosed(info);
-      return this.#finish(info);
-    }
-    const why = problem && `: ${printable(problem)}`;
-    this.#endInbox(
-      new ConnectionClosedError(`The connection was lost${why}`, info),
-    );
-    this.#finish(info);
-  }
-
-  /** Ends the inbox cleanly, after a close frame. Does nothing if it has ended. */
-  #endClosed(info: CloseInfo): void {
-    this.#inbox.end(
-      null,
-      () => new ConnectionClosedError("websocket closed", info),
-    );
-  }
-
-  /** Ends the inbox with an error. Does nothing if it has ended. */
-  #endInbox(error: unknown): void {
-    this.#inbox.end(
-      { error },
-      () =>
-        error instanceof ConnectionClosedError
-          ? new ConnectionClosedError("websocket closed", error)
-          : error,
-    );
-  }
-
-  /** Sends a close frame. The inbox has ended before, so reading goes on if it was paused, and messages that still arrive are discarded. */
-  #startClosing(info: CloseInfo, ours: boolean): void {
-    this.#state = { phase: "closing", info, ours };
-    this.#cancelIdleTimeout();
-    this.#cancelPing();
-    this.#socket.close(info.code, info.reason);
-    this.#cancelCloseTimeout = after(
-      this.#settings.closeTimeout,
-      () => this.#cut(LOST),
-    );
-  }
-
-  /** Ends the connection with an error, without waiting for the peer. */
-  #drop(error: unknown, info: CloseInfo): void {
-    this.#endInbox(error);
-    this.#cut(info);
-  }
-
-  #cut(info: CloseInfo): void {
-    this.#socket.cut();
-    this.#finish(info);
-  }
-
-  #finish(info: CloseInfo): void {
-    const state = this.#state;
-    if (state.phase === "closed") return;
-    const ours = state.phase === "closing" && state.ours;
-    this.#state = { phase: "closed", info, ours };
-    this.#cancelIdleTimeout();
-    this.#cancelPing();
-    this.#cancelCloseTimeout();
-    this.#settings.signal?.removeEventListener("abort", this.#callbacks);
-    this.#onEnd?.({
-      error: this.#inbox.outcome?.error ?? null,
-      ours,
-      lastMessageAt: this.#lastMessageAt || null,
-    });
-    if (this.#isReleased) this.#settleClosed(info);
-  }
-
-  #onRelease(): void {
-    this.#isReleased = true;
-    const state = this.#state;
-    if (state.phase === "closed") this.#settleClosed(state.info);
-  }
-
-  #overflow(): void {
-    this.#endInbox(new BufferOverflowError(this.#settings.limit));
-    this.#startClosing({
-      code: OVERFLOW_CODE,
-      reason: "buffer overflow",
-      clean: false,
-    }, false);
-  }
-
-  #abort(): void {
-    this.#drop(this.#settings.signal!.reason, LOST);
-  }
-
-  /** Ends the connection if it has been idle for `idleTimeout` milliseconds; otherwise checks again when it may have been. */
-  #watchIdle(idleTimeout: number): void {
-    const now = performance.now();
-    // The time of a pause does not count, since nothing is read then; nor does
-    // the time before the first check.
-    if (this.#resumedAt === Infinity || this.#lastTraffic === 0) {
-      this.#lastTraffic = now;
-    }
-    const left = this.#lastTraffic + idleTimeout - now;
-    if (left > 0) {
-      this.#cancelIdleTimeout = after(left, () => this.#watchIdle(idleTimeout));
-      return;
-    }
-    this.#lose("The connection was idle for too long", "idle timeout");
-  }
-
-  /** Sends a ping every `interval` milliseconds, and ends the connection when one is not answered in time. */
-  #keepPinging(interval: number): void {
-    this.#cancelPing = after(interval, () => {
-      this.#keepPinging(interval);
-      if (this.#resumedAt === Infinity) return; // while paused, a pong is not read either
-      const sentAt = performance.now();
-      this.#socket.ping!({
-        timeout: this.#settings.pingTimeout,
-        signal: undefined,
-      }).catch((error) => {
-        // A ConnectionClosedError means that the connection ended, which is
-        // reported elsewhere. After a pause the pong may be late.
-        if (!(error instanceof DOMException) || this.#resumedAt > sentAt) {
-          return;
-        }
-        if (this.#state.phase !== "open") return;
-        this.#lose("A ping was not answered in time", "ping timeout");
-      });
-    });
-  }
-
-  #lose(message: string, reason: string): void {
-    const info = { code: 1006, reason, clean: false };
-    this.#drop(new ConnectionClosedError(message, info), info);
-  }
-
-  /**
-   * What the socket, the inbox and the signal call. It is a class, because closures
-   * would take half a kilobyte of every connection.
-   */
-  static readonly #Callbacks = class
-    implements SocketEvents, InboxOptions, EventListenerObject {
-    readonly #connection: WebSocketConnection<unknown>;
-    readonly limit: InboxOptions["limit"];
-    readonly overflow: InboxOptions["overflow"];
-
-    constructor(connection: WebSocketConnection<unknown>) {
-      const { limit, overflow } = connection.#settings;
-      const { canPause } = connection.#socket;
-      this.#connection = connection;
-      this.overflow = canPause ? "pause" : overflow;
-      this.limit = canPause
-        ? { messages: limit.messages / 4, bytes: limit.bytes / 4 }
-        : limit;
-    }
-
-    onMessage(message: string | Uint8Array<ArrayBuffer>): void {
-      this.#connection.#receive(message);
-    }
-
-    onTraffic(): void {
-      const connection = this.#connection;
-      if (connection.#settings.idleTimeout === undefined) return;
-      connection.#lastTraffic = performance.now();
-    }
-
-    onEnd(end: SocketEnd): void {
-      this.#connection.#onSocketEnd(end);
-    }
-
-    onRelease(): void {
-      this.#connection.#onRelease();
-    }
-
-    onLargeRead(): Promise<void> | null {
-      return this.#connection.#inbox.waitForConsumer();
-    }
-
-    onOverflow(): void {
-      this.#connection.#overflow();
-    }
-
-    onPause(): void {
-      const connection = this.#connection;
-      connection.#resumedAt = Infinity;
-      connection.#socket.pause();
-    }
-
-    onResume(): void {
-      const connection = this.#connection;
-      connection.#resumedAt = connection.#lastTraffic = performance.now();
-      connection.#socket.resume();
-    }
-
-    /** Called when the signal aborts. */
-    handleEvent(): void {
-      this.#connection.#abort();
-    }
-  };
 }
 
-function nothing(): void {}
+/** The end of an iteration. */
+const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 function never(): boolean {
   return false;
@@ -849,37 +479,157 @@ function isClosedError(error: unknown): boolean {
   return error instanceof ConnectionClosedError;
 }
 
-/** Converts data to what `Socket.send()` takes, without copying it. */
-function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {
-  if (typeof data === "string") return data;
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (!ArrayBuffer.isView(data)) {
-    throw new TypeError(
-      `Cannot send ${
-        kindOf(data)
-      }: expected a string, an ArrayBuffer, or a view of one`,
-    );
-  }
-  const { buffer, byteOffset, byteLength } = data;
-  if (!(buffer instanceof ArrayBuffer)) {
-    throw new TypeError(
-      "Cannot send a view of shared memory: expected a copy of it, which nobody changes",
-    );
-  }
-  return new Uint8Array(buffer, byteOffset, byteLength);
+/** Takes the next message of an iteration, which ends quietly at a loss if `connections()` answers it. */
+function takeNext<T>(
+  session: Session,
+  owner: object,
+): Promise<IteratorResult<T, undefined>> {
+  const isEnd = session.endsQuietly ? isClosedError : never;
+  return session.inbox.next(isEnd, owner) as Promise<
+    IteratorResult<T, undefined>
+  >;
 }
 
-/** Decodes UTF-8. A leading byte order mark is kept, since it is part of the message. */
-const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** The iterator over messages. */
+class Messages<T> implements AsyncIterableIterator<T, undefined, undefined> {
+  readonly #session: Session;
+  #ended = false;
 
-function parseBatchOptions({ max = Infinity, signal }: BatchOptions): {
-  max: number;
-  signal: AbortSignal | undefined;
-} {
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    return this.#ended ? Promise.resolve(END) : takeNext(this.#session, this);
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#ended = true;
+    this.#session.inbox.endIteration(this);
+    return Promise.resolve(END);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
+/**
+ * The iterator over batches. It is no async generator, because `return()` of one waits
+ * for the step that is under way, here for a whole window or, on a quiet feed, for ever.
+ */
+class Batches<T> implements AsyncGenerator<T[], undefined, undefined> {
+  readonly #session: Session;
+  readonly #batch: Batch;
+  #ended = false;
+  /** The last step, since a generator takes one after the other. */
+  #step: Promise<unknown> = Promise.resolve();
+
+  constructor(session: Session, batch: Batch) {
+    this.#session = session;
+    this.#batch = batch;
+  }
+
+  next(): Promise<IteratorResult<T[], undefined>> {
+    const step = this.#step.then(() => this.#next());
+    this.#step = step.catch(() => {}); // the caller gets the error
+    return step;
+  }
+
+  async #next(): Promise<IteratorResult<T[], undefined>> {
+    const { inbox } = this.#session;
+    const { time, max, signal } = this.#batch;
+    try {
+      while (!this.#ended) {
+        const batch = await inbox.takeBatch(time, max, signal, this) as T[];
+        if (batch.length > 0) return { done: false, value: batch };
+      }
+      return END;
+    } catch (error) {
+      this.#ended = true;
+      // takeBatch() rejects with a ConnectionClosedError for a close and for a loss
+      // alike, so the outcome decides.
+      if (!isClosedError(error)) throw error;
+      const { outcome } = inbox;
+      if (outcome === null || this.#session.endsQuietly) return END;
+      throw outcome.error;
+    }
+  }
+
+  return(): Promise<IteratorResult<T[], undefined>> {
+    this.#ended = true;
+    this.#session.inbox.endIteration(this);
+    return Promise.resolve(END);
+  }
+
+  async throw(error: unknown): Promise<IteratorResult<T[], undefined>> {
+    await this.return();
+    throw error;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}
+
+/**
+ * The stream that sends messages. By the standard, closing it waits for the writes
+ * before it, and has no time limit: hence this class.
+ */
+class Writable extends WritableStream<Sendable> {
+  readonly #session: Session;
+
+  constructor(session: Session) {
+    const close = async () => void await session.close(1000, "");
+    super({
+      write: (data, { signal }) => session.send(data, signal),
+      close,
+      abort: close,
+    });
+    this.#session = session;
+  }
+
+  override close(): Promise<void> {
+    return this.#limited(() => super.close());
+  }
+
+  override getWriter(): WritableStreamDefaultWriter<Sendable> {
+    const writer = super.getWriter();
+    const close = writer.close.bind(writer);
+    writer.close = () => this.#limited(close);
+    return writer;
+  }
+
+  /** Closes, and ends the connection if that takes longer than `closeTimeout`. */
+  async #limited(close: () => Promise<void>): Promise<void> {
+    const cancel = this.#session.limitClosing();
+    try {
+      await close();
+    } finally {
+      cancel();
+    }
+  }
+}
+
+/** The parsed arguments of a batch; `time` is in milliseconds. */
+interface Batch {
+  readonly time: number;
+  readonly max: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+function parseBatch(
+  duration: DurationLike,
+  { max = Infinity, signal }: BatchOptions,
+): Batch {
   if (max !== Infinity && !(Number.isInteger(max) && max >= 1)) {
     throw new RangeError(
       `Invalid max ${String(max)}: expected a whole number from 1`,
     );
   }
-  return { max, signal: checkSignal(signal) };
+  return { max, signal: checkSignal(signal), time: parseDuration(duration) };
 }

@@ -1,51 +1,93 @@
 /**
- * How many calls in a row may settle without waiting for the event loop. Promise
- * jobs run before everything else, so a loop over such calls would keep every
- * timer and the socket itself from running.
+ * Gives the event loop its turns.
+ *
+ * Promise jobs run before everything else: a loop over calls that need not wait, or
+ * over reads that find bytes already there, keeps every timer and all other I/O from
+ * running for as long as it goes on.
+ *
+ * @module
  */
-const MAX_SETTLED_IN_A_ROW = 1024;
+
+/** How long calls may settle, or reads go on, without a turn of the event loop, in milliseconds. */
+const MAX_TIME = 10;
+
+/** How many calls settle between two looks at the clock, which takes as long as one or two of them. */
+const CALLS_PER_LOOK = 32;
+
+/** How many small reads, whose time is not measured, may follow each other without a turn. */
+const READS_PER_TURN = 512;
 
 /** Calls a function in the next turn of the event loop. */
 export type NextTurn = (callback: () => void) => void;
 
 /**
- * Gives the event loop a turn now and then. After many calls in a row that did
- * not have to wait, the next calls are held until the event loop has had a turn.
- * They then proceed in the order in which they were made.
+ * Decides when calls that need not wait, and reads, must wait for a turn of the event
+ * loop. Time decides, not a number of calls: at a million messages a second, a call
+ * that is held back for no reason loses a thousand messages.
  */
 export class Gate {
-  #settledInARow = 0;
   #isShut = false;
+  /** What to call when calls may proceed again. */
   #held: (() => void)[] = [];
+  /** The calls that have settled since the last one that waited. */
+  #calls = 0;
+  /** The time of `performance.now()` from which calls have settled without a wait; 0 before it is known. */
+  #since = 0;
+  /** The small reads since the last turn. */
+  #reads = 0;
+  /** How long the other reads since the last turn took, with what was done before the next, in milliseconds. */
+  #readTime = 0;
   readonly #nextTurn: NextTurn;
 
   constructor(nextTurn: NextTurn = nextTurnOfTheEventLoop) {
     this.#nextTurn = nextTurn;
   }
 
-  /** Counts a call, and returns whether it may proceed. If not, pass it to `hold()`. */
+  /** Counts a call, and returns whether it may proceed. If not, it must wait as `hold()` says. */
   pass(): boolean {
     if (this.#isShut) return false;
-    if (++this.#settledInARow < MAX_SETTLED_IN_A_ROW) return true;
+    if (++this.#calls % CALLS_PER_LOOK !== 0) return true;
+    const now = performance.now();
+    if (this.#since === 0) this.#since = now;
+    if (now - this.#since < MAX_TIME) return true;
     this.#isShut = true;
-    this.#nextTurn(() => this.#open());
+    this.#nextTurn(() => this.open());
     return false;
   }
 
-  /** Holds a call for which `pass()` returned `false`. `goOn` is called in the next turn of the event loop. */
+  /** Calls a function once calls may proceed, after `pass()` returned `false`: in the next turn of the event loop, or at `open()`. */
   hold(goOn: () => void): void {
     this.#held.push(goOn);
   }
 
-  /** Resets the count, because a call waits for a message, which gives the event loop a turn. */
+  /** Starts to count anew, because a call waits for a message: whoever brings it decides how long that takes. */
   reset(): void {
-    this.#settledInARow = 0;
+    this.#calls = this.#since = 0;
   }
 
-  #open(): void {
+  /** Lets calls proceed again. */
+  open(): void {
     this.#isShut = false;
-    this.#settledInARow = 0;
+    this.reset();
+    if (this.#held.length === 0) return;
     for (const goOn of this.#held.splice(0)) goOn();
+  }
+
+  /**
+   * Counts a read.
+   *
+   * @param arrivedAt The time of `performance.now()` at which the bytes were there, or
+   * 0 for a small read, which is only counted.
+   * @returns A promise that resolves in the next turn of the event loop, if it is time
+   * for one, otherwise `null`.
+   */
+  read(arrivedAt: number): Promise<void> | null {
+    if (arrivedAt !== 0) this.#readTime += performance.now() - arrivedAt;
+    if (++this.#reads < READS_PER_TURN && this.#readTime < MAX_TIME) {
+      return null;
+    }
+    this.#reads = this.#readTime = 0;
+    return new Promise(this.#nextTurn);
   }
 }
 
@@ -58,4 +100,16 @@ export async function nextTurnOfTheEventLoop(
 ): Promise<void> {
   const { setImmediate } = await import("node:timers");
   setImmediate(callback);
+}
+
+/**
+ * Waits until what had arrived when a timer fired has been read. Timers run before reads
+ * that are due, so a timer alone cannot tell a silent peer from a process that was
+ * blocked or stopped. One turn of the event loop is enough for TCP; TLS and Deno's
+ * WebSocket pass on what they have read.
+ */
+export async function untilArrivedIsRead(): Promise<void> {
+  for (let turns = 0; turns < 3; turns++) {
+    await new Promise<void>(nextTurnOfTheEventLoop);
+  }
 }

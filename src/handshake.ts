@@ -19,6 +19,10 @@ export interface HandshakeContext {
   readonly http: HttpOptions;
   /** Whether to offer permessage-deflate, which only capture `"direct"` supports. */
   readonly compression: boolean;
+  /** Whether texts are decoded. */
+  readonly decode: boolean;
+  /** The largest size of a message in bytes, for capture `"direct"`. */
+  readonly maxMessage: number;
   /** Whether to follow redirects. */
   readonly follow: boolean;
   /** Aborts when `handshakeTimeout` is over or the caller's signal aborts. */

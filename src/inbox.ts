@@ -9,30 +9,24 @@ export interface Limit {
 }
 
 /** Options of {@linkcode Inbox}. */
-export interface InboxOptions {
+export interface InboxOptions<T> {
   /** The size of the queue beyond which `overflow` applies. */
-  limit: Limit;
+  readonly limit: Limit;
   /**
    * What to do when a message passes the limit: `"error"` calls `onOverflow` and
-   * does not queue the message, `"drop-oldest"` discards messages from the
-   * front, and `"pause"` queues the message, calls `onPause`, and calls
-   * `onResume` when a quarter of the limit or less is queued.
+   * does not queue the message, `"drop-oldest"` discards messages from the front.
+   * With `"pause"` every message is queued, and the source must ask `wait()` before
+   * it goes on: then the high-water mark, a quarter of the limit, is the bound.
    */
-  overflow: "error" | "drop-oldest" | "pause";
+  readonly overflow: "error" | "drop-oldest" | "pause";
   /** Called once, with `"error"`, when the limit is passed. It must end the inbox. */
-  onOverflow?: () => void;
-  /** Called, with `"pause"`, when the source should stop pushing messages. */
-  onPause?: () => void;
-  /** Called, with `"pause"`, when the source may push messages again. */
-  onResume?: () => void;
-  /** Decides when a call may proceed. By default each inbox has its own gate. */
-  gate?: Pick<Gate, "pass" | "hold" | "reset">;
+  onOverflow?(): void;
+  /** Makes the error for a message that was queued with `fail()`. Called when the message is taken. */
+  toError?(message: T): unknown;
 }
 
-/** A queued error, which one call gets when its turn comes. */
-class Failure {
-  constructor(readonly error: Error, readonly size: number) {}
-}
+/** What decides when a call that need not wait may proceed: a {@linkcode Gate}. */
+export type CallGate = Pick<Gate, "pass" | "hold" | "reset" | "open">;
 
 /**
  * A waiting call. `max` is 0 if the call takes one message, otherwise the
@@ -62,6 +56,8 @@ class Waiter<T extends string | Uint8Array> implements EventListenerObject {
     readonly resolve: (value: T | T[] | null) => void,
     readonly reject: (reason: unknown) => void,
     readonly inbox: Inbox<T>,
+    /** The iteration whose call it is, if it is one's. */
+    readonly owner: object | null,
   ) {}
 
   /** Called when the signal aborts. */
@@ -77,6 +73,9 @@ class Waiter<T extends string | Uint8Array> implements EventListenerObject {
   }
 }
 
+/** The calls that no gate holds back. Inboxes share it, so nothing may be added to it. */
+const NONE: never[] = [];
+
 /** How a stream ended: `null` for a clean end, otherwise the error with which `take()` rejects. */
 export type Outcome = { readonly error: unknown } | null;
 
@@ -87,19 +86,28 @@ export interface WaitOptions {
   signal?: AbortSignal;
 }
 
-/** How long `waitForConsumer()` waits at most, in milliseconds. */
+/** A source that waits before it pushes more. */
+interface Hold {
+  /** The queue at or below which it goes on. */
+  readonly messages: number;
+  readonly bytes: number;
+  /** Lets it go on. */
+  readonly end: () => void;
+}
+
+/** The part of the limit at which a source that can wait does so, and the part of that at which it goes on. */
+const HIGH_WATER = 1 / 4;
+const LOW_WATER = 1 / 4;
+
+/** How long a source waits for a consumer that is taking messages, in milliseconds. */
 const MAX_CONSUMER_WAIT = 5;
 
 /** How many messages a batch collects between two looks at the clock. */
 const MESSAGES_PER_CLOCK_CHECK = 256;
 
-/** The size of a queued item in bytes, as `maxBuffer.bytes` counts it. */
-function sizeOf(item: unknown): number {
-  return typeof item === "string"
-    ? item.length
-    : item instanceof Uint8Array
-    ? item.byteLength
-    : (item as Failure).size;
+/** The size of a message in bytes, as `maxBuffer.bytes` counts it. */
+function sizeOf(message: string | Uint8Array): number {
+  return typeof message === "string" ? message.length : message.byteLength;
 }
 
 /**
@@ -113,37 +121,44 @@ function sizeOf(item: unknown): number {
  * nothing to put back.
  */
 export class Inbox<T extends string | Uint8Array> {
-  /** The queued messages and errors, in order of arrival. */
-  readonly #items = new Queue<T | Failure>();
+  /** The queued messages, in order of arrival. */
+  readonly #items = new Queue<T>();
   /** The size of all queued items in bytes. */
   #bytes = 0;
-  /** How many items have been taken since the inbox was created. */
+  /** How many messages have been taken from the queue since the inbox was created. */
   #taken = 0;
-  /** The value of `#taken` at the last call of `waitForConsumer()`. */
-  #takenAtLastWait = 0;
-  /** Ends the wait of `waitForConsumer()`. */
-  #endConsumerWait: (() => void) | null = null;
-  /** For each queued error, how many items came before it since the inbox was created. */
+  /** The value of `#taken` when the source last asked after a large read. */
+  #takenAtLastRead = 0;
+  /** The source, while it waits. */
+  #hold: Hold | null = null;
+  /** For each queued message that is an error, how many came before it since the inbox was created. */
   readonly #failures = new Queue<number>();
   #dropped = 0;
 
   /** The waiting calls, a doubly linked list. */
   #first: Waiter<T> | null = null;
   #last: Waiter<T> | null = null;
-  readonly #gate: Pick<Gate, "pass" | "hold" | "reset">;
+  /** The calls that the gate holds back, in their order. */
+  #held: Waiter<T>[] = NONE;
+  readonly #gate: CallGate;
 
   #ended = false;
   #outcome: Outcome = null;
   #createBatchError: (() => unknown) | undefined;
 
-  #paused = false;
-  readonly #limit: Limit;
-  readonly #options: InboxOptions;
+  /** The size of the queue at which a batch ends, and beyond which a source that can wait does. */
+  readonly #mark: Limit;
+  readonly #options: InboxOptions<T>;
 
-  constructor(options: InboxOptions) {
+  /** @param gate Decides when a call may proceed. By default each inbox has its own. */
+  constructor(options: InboxOptions<T>, gate: CallGate = new Gate()) {
+    const { limit, overflow } = options;
     this.#options = options;
-    this.#limit = options.limit;
-    this.#gate = options.gate ?? new Gate();
+    this.#gate = gate;
+    this.#mark = overflow !== "pause" ? limit : {
+      messages: limit.messages * HIGH_WATER,
+      bytes: limit.bytes * HIGH_WATER,
+    };
   }
 
   /** The queued messages: their number and size in bytes. Both are 0 while a batch is collecting them. */
@@ -170,6 +185,9 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** Adds a message. Does nothing once the inbox has ended. */
   push(message: T): void {
+    // The event loop has had its turn, or the source would not have a message. A
+    // native socket that always has another gives no call a turn before the queue is full.
+    if (this.#held.length > 0) this.#gate.open();
     const first = this.#first;
     if (
       first !== null && first.max === 0 && this.#items.length === 0 &&
@@ -181,12 +199,21 @@ export class Inbox<T extends string | Uint8Array> {
       if (this.#first !== null) this.#serve();
       return;
     }
-    this.#add(message, sizeOf(message));
+    this.#add(message, false);
   }
 
-  /** Queues an error, with which one call rejects when its turn comes. `size` is its size in bytes. */
-  fail(error: Error, size: number): void {
-    this.#add(new Failure(error, size), size);
+  /**
+   * Adds a message that is an error: the call whose turn it is rejects with what
+   * `toError()` makes of it. The batch before it ends with what it has collected.
+   */
+  fail(message: T): void {
+    if (this.#held.length > 0) this.#gate.open();
+    // Ending it first leaves the limit to be checked as for any other message.
+    while (this.#collecting() && this.#items.length > 0) {
+      this.#first!.expired = true;
+      this.#serve();
+    }
+    this.#add(message, true);
   }
 
   /**
@@ -199,17 +226,22 @@ export class Inbox<T extends string | Uint8Array> {
     this.#ended = true;
     this.#outcome = outcome;
     this.#createBatchError = createBatchError;
-    this.#endConsumerWait?.();
+    this.#hold?.end();
     this.#serve();
   }
 
   /** Takes the next message, and waits for one if none is queued; `null` after a clean end. */
   take(options?: WaitOptions): Promise<T | null> {
-    if (options !== undefined) {
-      return this.#wait(0, options) as Promise<T | null>;
+    if (options === undefined) {
+      if (this.#hasMessage()) return Promise.resolve(this.#shift());
+      return new Promise((resolve, reject) =>
+        this.#waitForOne(resolve, reject, null)
+      );
     }
-    if (this.#hasMessage()) return Promise.resolve(this.#shift() as T);
-    return new Promise((resolve, reject) => this.#waitForOne(resolve, reject));
+    const { signal } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#hasMessage()) return Promise.resolve(this.#shift());
+    return this.#wait(0, options) as Promise<T | null>;
   }
 
   /**
@@ -220,12 +252,14 @@ export class Inbox<T extends string | Uint8Array> {
    * needs more promise jobs than the socket falls behind a feed that never pauses.
    *
    * @param isEnd Whether an error is the end of the iteration.
+   * @param owner The iteration, for `endIteration()`.
    */
   next(
     isEnd: (error: unknown) => boolean,
+    owner: object,
   ): Promise<IteratorResult<T, undefined>> {
     if (this.#hasMessage()) {
-      return Promise.resolve({ done: false, value: this.#shift() as T });
+      return Promise.resolve({ done: false, value: this.#shift() });
     }
     return new Promise((resolve, reject) =>
       this.#waitForOne(
@@ -239,8 +273,27 @@ export class Inbox<T extends string | Uint8Array> {
           isEnd(error)
             ? resolve({ done: true, value: undefined })
             : reject(error),
+        owner,
       )
     );
+  }
+
+  /**
+   * Ends the calls of an iteration that wait: those of `next()` resolve as the end,
+   * those of `takeBatch()` with an empty batch. What they might have got stays for
+   * the next call.
+   */
+  endIteration(owner: object): void {
+    const waiters = this.#held.filter((it) => it.owner === owner);
+    for (let it = this.#first; it !== null; it = it.next) {
+      if (it.owner === owner) waiters.push(it);
+    }
+    for (const waiter of waiters) {
+      if (waiter.settled) continue;
+      this.#unlink(waiter);
+      waiter.resolve(waiter.max === 0 ? null : []);
+    }
+    this.#serve();
   }
 
   /** Whether a call can take a message at once. Counts the call if so. */
@@ -253,12 +306,14 @@ export class Inbox<T extends string | Uint8Array> {
   #waitForOne(
     resolve: (message: T | null) => void,
     reject: (reason: unknown) => void,
+    owner: object | null,
   ): void {
     const waiter = new Waiter<T>(
       0,
       resolve as Waiter<T>["resolve"],
       reject,
       this,
+      owner,
     );
     if (
       this.#first === null && this.#items.length === 0 && !this.#ended &&
@@ -272,38 +327,81 @@ export class Inbox<T extends string | Uint8Array> {
 
   /**
    * Takes the messages that are queued or arrive within `duration` milliseconds.
-   * Resolves before that when there are `max` messages, when the limit is
-   * reached, when an error is next, or when the stream ends.
+   * Resolves before that when there are `max` messages, when the limit (with
+   * `"pause"`, the high-water mark) is reached, when an error is next, or when the
+   * stream ends.
+   *
+   * @param owner The iteration whose call it is, for `endIteration()`.
    */
-  takeBatch(duration: number, max: number, signal?: AbortSignal): Promise<T[]> {
-    return this.#wait(max, { timeout: duration, signal }) as Promise<T[]>;
+  takeBatch(
+    duration: number,
+    max: number,
+    signal?: AbortSignal,
+    owner: object | null = null,
+  ): Promise<T[]> {
+    return this.#wait(max, { timeout: duration, signal }, owner) as Promise<
+      T[]
+    >;
   }
 
   /**
-   * Lets a consumer that is taking messages empty the queue before the source
-   * pushes more. This makes a fast feed faster: a short queue stays in the
-   * processor's cache, and leaves the garbage collector nothing to copy.
-   *
-   * @returns A promise that resolves when the queue is empty, when a call waits
-   * for messages, when the stream ends, or after 5 milliseconds; `null` if there
-   * is no reason to wait, because the queue is empty, a call is waiting already,
-   * or nothing was taken since the last call of this method.
+   * Whether the queue is beyond the high-water mark, or beyond the limit itself if
+   * `upToLimit` is set, and no call takes from it.
    */
-  waitForConsumer(): Promise<void> | null {
-    const isTaking = this.#taken !== this.#takenAtLastWait;
-    this.#takenAtLastWait = this.#taken;
-    if (
-      !isTaking || this.#items.length === 0 || this.#first !== null ||
-      this.#ended
-    ) return null;
+  isFull(upToLimit: boolean): boolean {
+    if (this.#first !== null || this.#ended) return false;
+    return this.#isBeyond(upToLimit ? this.#options.limit : this.#mark);
+  }
+
+  /**
+   * Asks whether the source may push more, with `"pause"`.
+   *
+   * It must wait while `isFull()`, until the queue is down to a quarter of the
+   * high-water mark. After a large read it also waits until a consumer that is taking
+   * messages has taken all that is queued. This makes a fast feed faster: a short
+   * queue stays in the processor's cache, and leaves the garbage collector nothing to
+   * copy (see the rows "recv()" of `bench/`).
+   *
+   * @param isLarge Whether the source has just pushed what it read in one large read.
+   * @param upToLimit Whether it may fill the queue up to the limit.
+   * @returns `null` if it may go on, or a promise that resolves when it may ask again:
+   * when enough has been taken, when a call waits for messages, when the stream ends, at
+   * `wake()`, or, if the queue is not full, after 5 milliseconds.
+   */
+  wait(isLarge: boolean, upToLimit: boolean): Promise<void> | null {
+    let isTaking = false;
+    if (isLarge) {
+      isTaking = this.#taken !== this.#takenAtLastRead;
+      this.#takenAtLastRead = this.#taken;
+    }
+    if (this.#items.length === 0 || this.#first !== null || this.#ended) {
+      return null;
+    }
+    if (this.isFull(upToLimit)) {
+      const { messages, bytes } = this.#mark;
+      return this.#holdSource(messages * LOW_WATER, bytes * LOW_WATER);
+    }
+    return isTaking ? this.#holdSource(0, 0, MAX_CONSUMER_WAIT) : null;
+  }
+
+  /** Lets the source ask `wait()` again, if it waits. */
+  wake(): void {
+    this.#hold?.end();
+  }
+
+  #holdSource(
+    messages: number,
+    bytes: number,
+    timeout?: number,
+  ): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
-        this.#endConsumerWait = null;
-        cancel();
+        this.#hold = null;
+        cancel?.();
         resolve();
       };
-      const cancel = after(MAX_CONSUMER_WAIT, end);
-      this.#endConsumerWait = end;
+      const cancel = timeout === undefined ? undefined : after(timeout, end);
+      this.#hold = { messages, bytes, end };
     });
   }
 
@@ -312,39 +410,35 @@ export class Inbox<T extends string | Uint8Array> {
     return this.#first !== null && this.#first.max > 0;
   }
 
-  #add(item: T | Failure, size: number): void {
+  /** Adds a message to the queue, and gives it to the call that waits for it. */
+  #add(message: T, isFailure: boolean): void {
     if (this.#ended) return;
+    const size = sizeOf(message);
     const first = this.#first;
+    const { limit, overflow } = this.#options;
     if (
-      first === null && this.#options.overflow === "error" &&
-      this.#overLimit(1, size)
+      first === null && overflow === "error" &&
+      (this.#items.length >= limit.messages ||
+        this.#bytes + size > limit.bytes)
     ) {
       this.#options.onOverflow?.();
       return;
     }
-    if (item instanceof Failure) {
-      this.#failures.push(this.#taken + this.#items.length);
-    }
-    this.#items.push(item);
+    if (isFailure) this.#failures.push(this.#taken + this.#items.length);
+    this.#items.push(message);
     this.#bytes += size;
     if (first !== null) {
       if (
-        first.max === 0 || this.#failures.length > 0 ||
+        first.max === 0 || isFailure ||
         this.#items.length >= first.max ||
-        this.#atLimit() ||
+        this.#atMark() ||
         this.#isLate(first)
       ) this.#serve();
-    } else if (this.#options.overflow === "drop-oldest") {
-      while (this.#overLimit(0, 0)) {
+    } else if (overflow === "drop-oldest") {
+      while (this.#isBeyond(limit)) {
         this.#shift();
         this.#dropped++;
       }
-    } else if (
-      this.#options.overflow === "pause" && !this.#paused &&
-      this.#overLimit(0, 0)
-    ) {
-      this.#paused = true;
-      this.#options.onPause?.();
     }
   }
 
@@ -358,26 +452,25 @@ export class Inbox<T extends string | Uint8Array> {
     return batch.expired ||= performance.now() >= batch.deadline;
   }
 
-  /** Whether the queue would pass its limit with so many messages and bytes more. */
-  #overLimit(messages: number, bytes: number): boolean {
-    return this.#items.length + messages > this.#limit.messages ||
-      this.#bytes + bytes > this.#limit.bytes;
+  #isBeyond({ messages, bytes }: Limit): boolean {
+    return this.#items.length > messages || this.#bytes > bytes;
   }
 
-  /** Whether the queue has reached its limit. */
-  #atLimit(): boolean {
-    return this.#items.length >= this.#limit.messages ||
-      this.#bytes >= this.#limit.bytes;
+  /** Whether the queue has reached the size at which a batch ends. */
+  #atMark(): boolean {
+    const { messages, bytes } = this.#mark;
+    return this.#items.length >= messages || this.#bytes >= bytes;
   }
 
   /** Makes a call that waits: for one message if `max` is 0, otherwise for a batch. */
   #wait(
     max: number,
     { timeout, signal }: WaitOptions,
+    owner: object | null = null,
   ): Promise<T | T[] | null> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const waiter = new Waiter<T>(max, resolve, reject, this);
+      const waiter = new Waiter<T>(max, resolve, reject, this, owner);
       waiter.expired = timeout === 0;
       this.#admit(waiter);
       if (waiter.settled) return;
@@ -411,12 +504,16 @@ export class Inbox<T extends string | Uint8Array> {
 
   /** Adds a call to the waiting calls, now or when the gate opens. */
   #admit(waiter: Waiter<T>): void {
-    if (this.#gate.pass()) this.#append(waiter);
-    else {
+    if (this.#gate.pass()) return this.#append(waiter);
+    if (this.#held.length === 0) {
+      this.#held = [];
       this.#gate.hold(() => {
-        if (!waiter.settled) this.#append(waiter);
+        const held = this.#held;
+        this.#held = NONE;
+        for (const it of held) if (!it.settled) this.#append(it);
       });
     }
+    this.#held.push(waiter);
   }
 
   /** Adds a call at the end of the waiting calls, and settles it if that is possible at once. */
@@ -430,9 +527,7 @@ export class Inbox<T extends string | Uint8Array> {
     if (waiter.max === 0 && waiter.expired) return this.#expire(waiter);
     if (this.#first !== waiter) return;
     this.#gate.reset();
-    // The call needs messages, so a source that waits or is paused must go on.
-    this.#endConsumerWait?.();
-    this.#resume();
+    this.#hold?.end(); // the call needs messages
   }
 
   /** Removes a call from the waiting calls. */
@@ -454,7 +549,7 @@ export class Inbox<T extends string | Uint8Array> {
   /** Settles the waiting calls in their order, until one has to go on waiting. */
   #serve(): void {
     while (this.#first !== null && this.#settle(this.#first));
-    this.#resume();
+    if (this.#first !== null) this.#hold?.end(); // the call needs messages
   }
 
   /** Settles the first waiting call if that is possible; returns whether it was. */
@@ -463,9 +558,8 @@ export class Inbox<T extends string | Uint8Array> {
     if (waiter.max === 0) {
       if (available > 0) {
         this.#unlink(waiter);
-        const item = this.#shift();
-        if (item instanceof Failure) waiter.reject(item.error);
-        else waiter.resolve(item);
+        if (this.#failures.first === this.#taken) this.#reject(waiter);
+        else waiter.resolve(this.#shift());
       } else if (this.#ended) {
         this.#unlink(waiter);
         if (this.#outcome === null) waiter.resolve(null);
@@ -483,46 +577,47 @@ export class Inbox<T extends string | Uint8Array> {
     if (
       count < waiter.max && count === available && !waiter.expired &&
       !this.#ended &&
-      !this.#atLimit()
+      !this.#atMark()
     ) return false;
     this.#unlink(waiter);
     if (count > 0) waiter.resolve(this.#shiftMany(Math.min(count, waiter.max)));
-    else if (available > 0) waiter.reject((this.#shift() as Failure).error);
+    else if (available > 0) this.#reject(waiter);
     else if (this.#ended) waiter.reject(this.#createBatchError!());
     else waiter.resolve([]);
     return true;
   }
 
-  /** Takes the first item from the queue. */
-  #shift(): T | Failure {
-    const item = this.#items.shift();
-    this.#taken++;
-    this.#bytes -= sizeOf(item);
-    if (item instanceof Failure) this.#failures.shift();
-    if (this.#paused) this.#resume();
-    if (this.#items.length === 0) this.#endConsumerWait?.();
-    return item;
+  /** Takes the first message, which is an error, and rejects a call with it. */
+  #reject(waiter: Waiter<T>): void {
+    const message = this.#shift();
+    waiter.reject(this.#options.toError?.(message) ?? message);
   }
 
-  /** Takes the first `count` items from the queue, none of which may be an error. */
+  /** Takes the first message from the queue. */
+  #shift(): T {
+    const message = this.#items.shift();
+    if (this.#failures.length > 0 && this.#failures.first === this.#taken) {
+      this.#failures.shift();
+    }
+    this.#taken++;
+    this.#bytes -= sizeOf(message);
+    if (this.#hold !== null) this.#checkHold(this.#hold);
+    return message;
+  }
+
+  /** Takes the first `count` messages from the queue, none of which may be an error. */
   #shiftMany(count: number): T[] {
-    const taken = this.#items.take(count) as T[];
+    const taken = this.#items.take(count);
     this.#taken += count;
     if (this.#items.length === 0) this.#bytes = 0;
-    else for (const item of taken) this.#bytes -= sizeOf(item);
-    if (this.#paused) this.#resume();
-    if (this.#items.length === 0) this.#endConsumerWait?.();
+    else for (const message of taken) this.#bytes -= sizeOf(message);
+    if (this.#hold !== null) this.#checkHold(this.#hold);
     return taken;
   }
 
-  /** Calls `onResume` if the source is paused and a quarter of the limit or less is queued, a batch collects, or the stream has ended. */
-  #resume(): void {
-    if (!this.#paused) return;
-    const low = this.#items.length <= this.#limit.messages / 4 &&
-      this.#bytes <= this.#limit.bytes / 4;
-    if (!low && !this.#collecting() && !this.#ended) return;
-    this.#paused = false;
-    this.#options.onResume?.();
+  /** Lets the source go on if the queue is short enough. */
+  #checkHold({ messages, bytes, end }: Hold): void {
+    if (this.#items.length <= messages && this.#bytes <= bytes) end();
   }
 }
 

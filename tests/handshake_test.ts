@@ -231,6 +231,8 @@ async function judged(
   const context: HandshakeContext = {
     http: {},
     compression: false,
+    decode: true,
+    maxMessage: 2 ** 26,
     follow,
     signal: new AbortController().signal,
     caller: undefined,

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { Gate } from "../src/gate.ts";
-import { Inbox, type InboxOptions } from "../src/inbox.ts";
+import { type CallGate, Inbox, type InboxOptions } from "../src/inbox.ts";
 import { countingSignal } from "./fixtures/signal.ts";
 
 type Message = string | Uint8Array;
@@ -21,8 +21,9 @@ function test(name: string, fn: (time: FakeTime) => Promise<void>): void {
 
 function createInbox(
   { limit, ...options }:
-    & Partial<Omit<InboxOptions, "limit">>
+    & Partial<Omit<InboxOptions<Message>, "limit">>
     & { limit?: { messages?: number; bytes?: number } } = {},
+  gate?: CallGate,
 ): Inbox<Message> {
   return new Inbox<Message>({
     limit: { messages: Infinity, bytes: Infinity, ...limit },
@@ -30,8 +31,9 @@ function createInbox(
     onOverflow: () => {
       throw new Error("an overflow that the test does not expect");
     },
+    toError: (message) => new Error(`not UTF-8: ${message}`),
     ...options,
-  });
+  }, gate);
 }
 
 function pushAll(inbox: Inbox<Message>, ...messages: Message[]): void {
@@ -39,7 +41,10 @@ function pushAll(inbox: Inbox<Message>, ...messages: Message[]): void {
 }
 
 /** An inbox that ends itself on an overflow, as a connection does. */
-function createBounded(limit: { messages?: number; bytes?: number }) {
+function createBounded(
+  limit: { messages?: number; bytes?: number },
+  gate?: CallGate,
+) {
   const error = new Error("overflow");
   let overflows = 0;
   const inbox = createInbox({
@@ -48,7 +53,7 @@ function createBounded(limit: { messages?: number; bytes?: number }) {
       overflows++;
       inbox.end({ error }, () => error);
     },
-  });
+  }, gate);
   return { inbox, error, overflows: () => overflows };
 }
 
@@ -70,7 +75,6 @@ async function assertTimeout(call: Promise<unknown>): Promise<void> {
 
 const LOST = new Error("lost");
 const BATCH_LOST = new Error("websocket closed");
-const INVALID = new Error("not UTF-8");
 
 // --- Order ---
 
@@ -305,37 +309,36 @@ test("Inbox ends every call that waits, in order, a batch with what it has colle
 test("Inbox.fail() puts an error in its place among the messages, for one call", async () => {
   const inbox = createInbox();
   inbox.push("a");
-  inbox.fail(INVALID, 3);
+  inbox.fail("bad");
   inbox.push("b");
   assertEquals(inbox.buffered, { messages: 3, bytes: 5 });
   assertEquals(await inbox.take(), "a");
-  assertStrictEquals(await assertRejects(() => inbox.take()), INVALID);
+  await assertRejects(() => inbox.take(), Error, "not UTF-8: bad");
   assertEquals(inbox.buffered, { messages: 1, bytes: 1 });
   assertEquals(await inbox.take(), "b");
   const [first, second] = [inbox.take(), inbox.take()];
-  inbox.fail(INVALID, 3);
+  inbox.fail("bad");
   inbox.push("c");
-  assertStrictEquals(await assertRejects(() => first), INVALID);
+  await assertRejects(() => first, Error, "not UTF-8: bad");
   assertEquals(await second, "c");
 });
 
 test("Inbox.fail() ends the batch before it; the next call gets the error", async () => {
   const inbox = createInbox();
-  const other = new Error("another");
-  const fails = async (batch: Promise<unknown>, error: Error) =>
-    assertStrictEquals(await assertRejects(() => batch), error);
+  const fails = (batch: Promise<unknown>, message: string) =>
+    assertRejects(() => batch, Error, `not UTF-8: ${message}`);
   const batch = inbox.takeBatch(60_000, Infinity);
   pushAll(inbox, "a", "b");
-  inbox.fail(INVALID, 3);
-  inbox.fail(other, 3);
+  inbox.fail("bad");
+  inbox.fail("odd");
   pushAll(inbox, "c", "d");
   assertEquals(await batch, ["a", "b"]);
-  await fails(inbox.takeBatch(60_000, 5), INVALID);
-  await fails(inbox.takeBatch(0, 5), other);
+  await fails(inbox.takeBatch(60_000, 5), "bad");
+  await fails(inbox.takeBatch(0, 5), "odd");
   assertEquals(await inbox.takeBatch(60_000, 2), ["c", "d"]);
   const waiting = inbox.takeBatch(60_000, Infinity);
-  inbox.fail(INVALID, 3);
-  await fails(waiting, INVALID);
+  inbox.fail("bad");
+  await fails(waiting, "bad");
 });
 
 // --- Limits; the property has who waits at one ---
@@ -371,46 +374,123 @@ test(`Inbox under "drop-oldest" discards from the front by messages and by bytes
   assertEquals(await small.take(), "e");
 });
 
-/** An inbox whose source can be stopped, and what it was told. */
-function createPausable(limit: { messages?: number; bytes?: number }) {
-  const told: string[] = [];
-  const inbox = createInbox({
-    limit,
-    overflow: "pause",
-    onPause: () => told.push("pause"),
-    onResume: () => told.push("resume"),
-  });
-  return { inbox, told };
-}
+test("Inbox.fail() makes its error when it is taken, and not before", async () => {
+  let made = 0;
+  const inbox = createInbox({ toError: () => new Error(`${++made}`) });
+  for (let i = 0; i < 100; i++) inbox.fail("bad");
+  assertEquals(made, 0);
+  await assertRejects(() => inbox.take(), Error, "1");
+  assertEquals(made, 1);
+});
 
-test(`Inbox under "pause" asks once to pause past the limit, goes on below a quarter, and loses nothing`, async () => {
-  for (const limit of [{ messages: 4 }, { bytes: 4 }]) {
-    const { inbox, told } = createPausable(limit);
+test("Inbox.fail() that ends a batch keeps the limit, by messages and by bytes", async () => {
+  for (const limit of [{ messages: 2 }, { bytes: 8 }]) {
+    const { inbox, overflows } = createBounded(limit);
+    const batch = inbox.takeBatch(60_000, Infinity);
+    inbox.push("a");
+    inbox.fail("a failure beyond the bytes");
+    assertEquals(await batch, ["a"]);
+    const { messages, bytes } = inbox.buffered;
+    assertEquals(overflows(), "bytes" in limit ? 1 : 0);
+    assert(messages <= 2 && ("messages" in limit || bytes <= 8));
+  }
+
+  const dropping = createInbox({
+    limit: { bytes: 8 },
+    overflow: "drop-oldest",
+  });
+  const batch = dropping.takeBatch(60_000, Infinity);
+  dropping.push("a");
+  dropping.fail("a failure beyond the bytes");
+  assertEquals(await batch, ["a"]);
+  assertEquals(dropping.buffered, { messages: 0, bytes: 0 });
+  assertEquals(dropping.dropped, 1);
+});
+
+// --- A source that can wait ---
+
+test(`Inbox under "pause" lets its source wait past a quarter of the limit until a quarter of that is left`, async (time) => {
+  for (const limit of [{ messages: 16 }, { bytes: 16 }]) {
+    const inbox = createInbox({ limit, overflow: "pause" });
     pushAll(inbox, "a", "b", "c", "d");
-    assertEquals(told, []);
-    pushAll(inbox, "e", "f", "g", "h");
-    assertEquals(told, ["pause"]);
+    assertEquals(inbox.wait(false, false), null);
+    assertEquals(inbox.isFull(false), false);
+    pushAll(inbox, "e", "f", "g", "h"); // nothing is lost if it does not ask
+    assertEquals(inbox.isFull(false), true);
+    const wait = inbox.wait(false, false);
+    assert(wait !== null);
     for (const message of ["a", "b", "c", "d", "e", "f"]) {
       assertEquals(await inbox.take(), message);
-      assertEquals(told, ["pause"]);
+      assertEquals(await isSettled(time, wait), false);
     }
     assertEquals(await inbox.take(), "g");
-    assertEquals(told, ["pause", "resume"]);
+    assertEquals(await isSettled(time, wait), true);
+    assertEquals(inbox.wait(false, false), null);
     assertEquals(inbox.buffered.messages, 1);
-    pushAll(inbox, "i", "j", "k", "l");
-    assertEquals(told, ["pause", "resume", "pause"]);
   }
 });
 
-test(`Inbox under "pause" goes on when a batch takes everything, and when it ends`, async () => {
-  const { inbox, told } = createPausable({ messages: 1 });
-  pushAll(inbox, "a", "b");
-  assertEquals(told, ["pause"]);
-  assertEquals(await inbox.takeBatch(0, Infinity), ["a", "b"]);
-  assertEquals(told, ["pause", "resume"]);
-  pushAll(inbox, "c", "d");
+test(`Inbox under "pause" lets its source go on up to the limit itself if that is asked`, async (time) => {
+  const inbox = createInbox({ limit: { messages: 8 }, overflow: "pause" });
+  pushAll(inbox, "a", "b", "c");
+  const wait = inbox.wait(false, false);
+  assert(wait !== null);
+  inbox.wake();
+  assertEquals(await isSettled(time, wait), true);
+  pushAll(inbox, "d", "e", "f", "g", "h");
+  assertEquals(inbox.isFull(true), false);
+  assertEquals(inbox.wait(false, true), null);
+  inbox.push("i");
+  assertEquals(inbox.isFull(true), true);
+  assert(inbox.wait(false, true) !== null);
+});
+
+test(`Inbox under "pause" lets its source go on when a batch collects, and at the end`, async (time) => {
+  const inbox = createInbox({ limit: { messages: 16 }, overflow: "pause" });
+  const messages = ["a", "b", "c", "d", "e"];
+  pushAll(inbox, ...messages);
+  const wait = inbox.wait(false, false);
+  assertEquals(await inbox.takeBatch(60_000, Infinity), messages);
+  assertEquals(await isSettled(time, wait!), true);
+
+  const batch = inbox.takeBatch(60_000, Infinity);
+  pushAll(inbox, "a", "b", "c");
+  assertEquals(inbox.wait(true, false), null);
+  inbox.push("d"); // the mark
+  assertEquals(await batch, ["a", "b", "c", "d"]);
+
+  pushAll(inbox, ...messages);
+  const last = inbox.wait(false, false);
+  assert(last !== null);
   inbox.end(null, () => BATCH_LOST);
-  assertEquals(told, ["pause", "resume", "pause", "resume"]);
+  assertEquals(await isSettled(time, last), true);
+  assertEquals(inbox.wait(false, false), null);
+});
+
+// --- Iterations ---
+
+test("Inbox.endIteration() ends the calls of an iteration alone, and loses nothing", async () => {
+  const inbox = createInbox();
+  const [mine, other] = [{}, {}];
+  const calls = [
+    inbox.next(() => false, mine),
+    inbox.next(() => false, other),
+    inbox.take(),
+    inbox.takeBatch(60_000, 2, undefined, mine),
+  ];
+  inbox.endIteration(mine);
+  assertEquals(await calls[0], { done: true, value: undefined });
+  assertEquals(await calls[3], []);
+  pushAll(inbox, "a", "b", "c");
+  assertEquals(await calls[1], { done: false, value: "a" });
+  assertEquals(await calls[2], "b");
+  assertEquals(await inbox.take(), "c");
+
+  const batch = inbox.takeBatch(60_000, Infinity, undefined, mine);
+  pushAll(inbox, "d", "e");
+  inbox.endIteration(mine);
+  assertEquals(await batch, []);
+  assertEquals(await inbox.takeBatch(0, Infinity), ["d", "e"]);
 });
 
 // --- The event loop ---
@@ -448,68 +528,74 @@ Deno.test("Inbox does not starve the event loop in a loop of calls that need no 
   assertEquals(await waiting, "a");
 });
 
-/** An inbox whose gate is shut by `fill()`, and opens when the test says so. */
-function createHeld(options: Partial<InboxOptions> = {}) {
-  const turns: (() => void)[] = [];
-  const inbox = new Inbox<string>({
-    limit: { messages: 5, bytes: Infinity },
-    overflow: "drop-oldest",
-    ...options,
-    gate: new Gate((callback) => turns.push(callback)),
-  });
-  return {
-    inbox,
-    /** Polls until the gate is shut; the poll that it holds is given up. */
-    async fill() {
-      for (let held = false; !held;) {
-        const controller = new AbortController();
-        const { signal } = controller;
-        const poll = inbox.take({ timeout: 0, signal }).catch(() => {});
-        held = turns.length > 0;
-        if (held) controller.abort();
-        await poll;
-      }
-    },
-    open: () => turns.shift()!(),
+/** A gate that the test shuts. */
+class TestGate implements CallGate {
+  shut = true;
+  #held: (() => void)[] = [];
+  pass = () => !this.shut;
+  hold = (goOn: () => void) => void this.#held.push(goOn);
+  reset = () => {};
+  open = () => {
+    this.shut = false;
+    for (const goOn of this.#held.splice(0)) goOn();
   };
 }
 
-test("Inbox keeps its limit while it holds a call back, whatever happens at it", async () => {
-  for (const window of [0, 60_000]) {
-    const { inbox, fill, open } = createHeld();
-    await fill();
-    const batch = inbox.takeBatch(window, Infinity);
-    for (let i = 0; i < 1000; i++) {
-      inbox.push(`${i}`);
-      assert(inbox.buffered.messages <= 5, `${inbox.buffered.messages}`);
-    }
-    open();
-    assertEquals(await batch, ["995", "996", "997", "998", "999"]);
-    assertEquals(inbox.dropped, 995);
-  }
+test("Inbox lets the calls that its gate holds back go on at the next message, in order", async () => {
+  const gate = new TestGate();
+  const inbox = createInbox({}, gate);
+  pushAll(inbox, "a", "b");
+  gate.shut = true;
+  const calls = [inbox.take(), inbox.takeBatch(0, 1), inbox.take()];
+  inbox.push("c");
+  assertEquals(await Promise.all(calls), ["a", ["b"], "c"]);
+});
 
-  let pauses = 0;
-  const onPause = () => pauses++;
-  const paused = createHeld({ overflow: "pause", onPause });
-  await paused.fill();
-  const batch = paused.inbox.takeBatch(60_000, 7);
-  for (let i = 0; i < 6; i++) paused.inbox.push(`${i}`);
-  assertEquals(pauses, 1);
-  paused.open();
-  assertEquals((await batch).length, 6);
+test("Inbox keeps its limit while it holds a call back, and serves it in the next turn", async () => {
+  const gate = new TestGate();
+  const { inbox, overflows } = createBounded({ messages: 3 }, gate);
+  const calls = [
+    inbox.take(),
+    inbox.takeBatch(0, 2),
+    inbox.take({ timeout: 60_000 }),
+  ];
+  const ended = inbox.next(() => false, calls);
+  inbox.endIteration(calls);
+  assertEquals(await ended, { done: true, value: undefined });
+  gate.open();
+  pushAll(inbox, "a", "b", "c", "d", "e", "f");
+  assertEquals(overflows(), 1);
+  assertEquals(await Promise.all(calls), ["a", [], "b"]);
+});
 
-  let overflows = 0;
-  const onOverflow = () => {
-    overflows++;
-    inbox.end({ error: LOST }, () => BATCH_LOST);
-  };
-  const { inbox, fill, open } = createHeld({ overflow: "error", onOverflow });
-  await fill();
-  const calls = [inbox.take(), inbox.takeBatch(0, 2)];
-  for (let i = 0; i < 100; i++) inbox.push(`${i}`);
-  assertEquals(overflows, 1);
-  open();
-  assertEquals(await Promise.all(calls), ["0", ["1", "2"]]);
+Deno.test("Gate decides by time: a call is held after 10 ms without a turn, not after a number of calls", async () => {
+  const turns: (() => void)[] = [];
+  const gate = new Gate((callback) => turns.push(callback));
+  for (let i = 0; i < 32; i++) assert(gate.pass());
+  const start = performance.now();
+  while (gate.pass());
+  const took = performance.now() - start;
+  assert(took >= 10 && took < 200, `${took} ms`);
+  let opened = false;
+  gate.hold(() => opened = true);
+  assertEquals(gate.pass(), false);
+  turns.shift()!();
+  assert(opened && gate.pass());
+  await Promise.resolve();
+});
+
+Deno.test("Gate.read() asks for a turn after many small reads, and after 10 ms of others", async () => {
+  const turns: (() => void)[] = [];
+  const gate = new Gate((callback) => turns.push(callback));
+  let reads = 1;
+  let turn;
+  while ((turn = gate.read(0)) === null) reads++;
+  assertEquals(reads, 512);
+  turns.shift()!();
+  await turn;
+  assertEquals(gate.read(performance.now() - 6), null);
+  assert(gate.read(performance.now() - 6) !== null);
+  assertEquals(gate.read(performance.now() - 6), null);
 });
 
 Deno.test("Inbox ends a window in time while no timer can fire", async () => {
@@ -566,28 +652,28 @@ Deno.test("Inbox serves and aborts a long line of calls at the same cost for eac
   }
 });
 
-test("waitForConsumer() asks the source to wait while messages are being taken", async (time) => {
+test("Inbox.wait() lets the source wait after a large read while messages are being taken", async (time) => {
   const inbox = createInbox();
   inbox.push("a");
-  assertEquals(inbox.waitForConsumer(), null); // nobody has taken anything
+  assertEquals(inbox.wait(true, false), null); // nobody has taken anything
   await inbox.take();
   pushAll(inbox, "b", "c");
-  const wait = inbox.waitForConsumer();
+  const wait = inbox.wait(true, false);
   assert(wait !== null);
   await inbox.take();
   assertEquals(await isSettled(time, wait), false);
   await inbox.take();
   assertEquals(await isSettled(time, wait), true);
-  assertEquals(inbox.waitForConsumer(), null); // nothing waits
+  assertEquals(inbox.wait(true, false), null); // nothing waits
 });
 
-test("waitForConsumer() ends after 5 ms, when a batch collects, and at the end", async (time) => {
+test("Inbox.wait() after a large read ends after 5 ms, when a batch collects, and at the end", async (time) => {
   const inbox = createInbox();
   const begin = async () => {
     inbox.push("a");
     inbox.push("b");
     await inbox.take();
-    const wait = inbox.waitForConsumer();
+    const wait = inbox.wait(true, false);
     assert(wait !== null);
     assertEquals(await isSettled(time, wait), false);
     return { wait };
@@ -595,13 +681,13 @@ test("waitForConsumer() ends after 5 ms, when a batch collects, and at the end",
   const slow = await begin();
   time.tick(5);
   assertEquals(await isSettled(time, slow.wait), true);
-  assertEquals(inbox.waitForConsumer(), null); // nothing was taken since
+  assertEquals(inbox.wait(true, false), null); // nothing was taken since
 
   const collecting = await begin();
   const batch = inbox.takeBatch(60_000, 10);
   assertEquals(await isSettled(time, collecting.wait), true);
   inbox.push("c");
-  assertEquals(inbox.waitForConsumer(), null);
+  assertEquals(inbox.wait(true, false), null);
   time.tick(60_000);
   assertEquals(await batch, ["a", "b", "c"]);
 

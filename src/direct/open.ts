@@ -73,6 +73,8 @@ export async function openDirect(
       protocol: fields.get("sec-websocket-protocol") ?? "",
       extensions: fields.get("sec-websocket-extensions") ?? "",
       deflate,
+      decode: context.decode,
+      maxMessage: context.maxMessage,
     });
     return { socket, response };
   } finally {

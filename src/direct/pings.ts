@@ -1,5 +1,6 @@
 import { after } from "../timers.ts";
 import { ConnectionClosedError } from "../errors.ts";
+import { untilArrivedIsRead } from "../gate.ts";
 import type { PingOptions } from "../socket.ts";
 
 /** A ping that has not been answered. */
@@ -10,14 +11,17 @@ interface Pending {
   readonly settle: (result: unknown, failed: boolean) => void;
 }
 
+const LOST = { code: 1006, reason: "", clean: false };
+
 /** Sends the pings of a connection, and matches the pongs to them. */
 export class Pings {
   #lastId = 0;
   /** The pings that have not been answered, in the order in which they were sent. */
   #pending: Pending[] = [];
-  readonly #send: (payload: Uint8Array<ArrayBuffer>) => void;
+  readonly #send: (payload: Uint8Array<ArrayBuffer>) => boolean;
 
-  constructor(send: (payload: Uint8Array<ArrayBuffer>) => void) {
+  /** @param send Sends a ping, and returns whether it could. */
+  constructor(send: (payload: Uint8Array<ArrayBuffer>) => boolean) {
     this.#send = send;
   }
 
@@ -32,8 +36,10 @@ export class Pings {
       const abort = () => forget(signal?.reason);
       const cancel = timeout === undefined
         ? () => {}
-        : after(timeout, () =>
-          forget(new DOMException("No pong arrived in time", "TimeoutError")));
+        : after(timeout, async () => {
+          await untilArrivedIsRead();
+          forget(new DOMException("No pong arrived in time", "TimeoutError"));
+        });
       const settle = (result: unknown, failed: boolean) => {
         cancel();
         signal?.removeEventListener("abort", abort);
@@ -42,7 +48,7 @@ export class Pings {
       };
       signal?.addEventListener("abort", abort);
       this.#pending.push({ id, sentAt: performance.now(), settle });
-      this.#send(encodeId(id));
+      if (!this.#send(encodeId(id))) this.end(LOST);
     });
   }
 

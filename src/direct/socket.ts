@@ -1,11 +1,14 @@
 import { after } from "../timers.ts";
+import { closeQuietly, type Conn } from "../conn.ts";
 import { nextTurnOfTheEventLoop } from "../gate.ts";
 import { Queue } from "../queue.ts";
-import type {
-  PingOptions,
-  Socket,
-  SocketEnd,
-  SocketEvents,
+import {
+  LARGE_READ,
+  type PingOptions,
+  SEND_HIGH_WATER,
+  type Socket,
+  type SocketEnd,
+  type SocketEvents,
 } from "../socket.ts";
 import {
   Protocol,
@@ -13,23 +16,11 @@ import {
   type ProtocolOptions,
 } from "../websocket/protocol.ts";
 import type { ProtocolError } from "../websocket/protocol_error.ts";
-import { closeQuietly, type Conn } from "../conn.ts";
 import { Pings } from "./pings.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 
-/** The number of queued bytes above which `send()` waits. */
-const SEND_HIGH_WATER = 1024 * 1024;
-
-/** The size in bytes from which a read counts as large: the feed is fast. */
-const LARGE_READ = 32 * 1024;
-
 /** The longest frame that stays in the read buffer until all of it has arrived, in bytes. */
 const MAX_KEPT = 128 * 1024;
-
-// The event loop is given a turn after so many reads, or so many milliseconds of
-// decoding, since a read that need not wait does not give it one.
-const READS_PER_TURN = 512;
-const DECODING_PER_TURN = 10;
 
 /** The size in bytes up to which decoding takes less time than looking at the clock, unless messages are compressed. */
 const MAX_QUICK = 1024;
@@ -45,31 +36,33 @@ const LINGER = 250;
 
 const EMPTY = new Uint8Array();
 
-/** The results of the handshake. */
-export interface DirectSocketInit {
+/** The results of the handshake, and the options of the protocol. */
+export interface DirectSocketInit
+  extends Pick<ProtocolOptions, "deflate" | "maxMessage" | "decode"> {
   readonly protocol: string;
   readonly extensions: string;
-  readonly deflate: ProtocolOptions["deflate"];
 }
 
-/** wstap's own WebSocket (RFC 6455), over a connection whose handshake is complete. */
+/**
+ * wstap's own WebSocket, over a connection whose handshake is complete. It reads and
+ * writes; the rules of RFC 6455 are those of {@linkcode Protocol}.
+ */
 export class DirectSocket implements Socket, ProtocolHandler {
   readonly protocol: string;
   readonly extensions: string;
-  readonly canPause = true;
+  readonly canWait = true;
   readonly #conn: Conn;
-  /** Whether messages are compressed. */
-  readonly #isCompressed: boolean;
   readonly #protocol: Protocol;
+  readonly #isCompressed: boolean;
   /** The pings of `ping()`, once it has been called. */
   #pings: Pings | undefined;
   #events: SocketEvents | undefined;
   /** The bytes that arrived together with the response head. */
   #rest: Uint8Array<ArrayBuffer>;
-  /** Whether `onEnd` has been called, or `cut()`, after which it must not be called. */
+  /** Whether `onEnd()` has been called. */
   #ended = false;
-  /** Resolved by `resume()`. `null` while reading is not paused. */
-  #paused: PromiseWithResolvers<void> | null = null;
+  /** Whether `terminate()` has been called. */
+  #terminated = false;
 
   /** The frames that have not been written. */
   #queue = new Queue<Uint8Array>();
@@ -86,14 +79,17 @@ export class DirectSocket implements Socket, ProtocolHandler {
     rest: Uint8Array<ArrayBuffer>,
     init: DirectSocketInit,
   ) {
+    const { deflate, maxMessage, decode } = init;
     this.#conn = conn;
     this.#rest = rest;
     this.protocol = init.protocol;
     this.extensions = init.extensions;
-    this.#isCompressed = init.deflate !== undefined;
+    this.#isCompressed = deflate !== undefined;
     this.#protocol = new Protocol(this, {
       side: "client",
-      deflate: init.deflate,
+      deflate,
+      maxMessage,
+      decode,
     });
   }
 
@@ -104,8 +100,12 @@ export class DirectSocket implements Socket, ProtocolHandler {
 
   send(data: string | Uint8Array<ArrayBuffer>): Promise<void> | null {
     this.#protocol.send(data);
-    if (this.#queued <= SEND_HIGH_WATER) return null;
+    if (!this.isSendQueueFull()) return null;
     return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  isSendQueueFull(): boolean {
+    return this.#queued > SEND_HIGH_WATER;
   }
 
   ping(options: PingOptions): Promise<number> {
@@ -114,61 +114,42 @@ export class DirectSocket implements Socket, ProtocolHandler {
   }
 
   close(code: number, reason: string): void {
-    this.#protocol.close(code === 1005 ? undefined : code, reason);
+    this.#protocol.close(code, reason);
+    this.#stopWaiting();
   }
 
-  cut(): void {
-    this.#ended = true;
-    this.#protocol.terminate();
-    this.resume();
+  terminate(end: SocketEnd): void {
+    this.#terminated = true;
+    this.#end(end);
     closeQuietly(this.#conn);
-  }
-
-  pause(): void {
-    this.#paused ??= Promise.withResolvers();
-    this.#protocol.stop();
-  }
-
-  resume(): void {
-    this.#paused?.resolve();
-    this.#paused = null;
   }
 
   /**
    * Reads until the end of the connection, then releases all resources. It calls no
    * other asynchronous function while it waits for bytes, because each would take
-   * half a kilobyte of every idle connection.
+   * half a kilobyte of every idle connection (the row "idle connection" of `bench/`).
    */
   async #run(): Promise<void> {
     let bytes: Uint8Array = this.#rest;
     const buffer = new ReadBuffer(this.#rest.buffer); // `bytes` are decoded before the first read
     let isLarge = false;
-    let reads = 0;
-    let decoding = 0;
     this.#rest = EMPTY;
     try {
       while (!this.#ended) {
         // After a large read, the rest of an incomplete frame will arrive soon, and
         // waiting for it saves a copy. Otherwise every part is decoded at once, so
         // that an error in it is found as early as possible.
-        const takesLong = bytes.length > MAX_QUICK ||
-          this.#isCompressed;
-        const start = takesLong ? performance.now() : 0;
+        const takesLong = bytes.length > MAX_QUICK || this.#isCompressed;
+        const arrivedAt = takesLong ? performance.now() : 0;
         const left = this.#protocol.receive(bytes, isLarge ? MAX_KEPT : 0);
-        if (takesLong) decoding += performance.now() - start;
-        const isStopped = this.#protocol.stopped || this.#paused !== null;
-        if (isLarge && !this.#ended) await this.#events!.onLargeRead();
-        if (++reads >= READS_PER_TURN || decoding >= DECODING_PER_TURN) {
-          await new Promise<void>(nextTurnOfTheEventLoop);
-          reads = decoding = 0;
-        }
-        if (isStopped) {
-          // Decode the bytes that were not taken before reading more.
-          await this.#paused?.promise;
+        if (this.#ended) break;
+        const wait = this.#events!.readOn(bytes.length, arrivedAt);
+        if (wait !== null) await wait;
+        if (this.#ended) break;
+        if (this.#protocol.stopped) {
           bytes = bytes.subarray(bytes.length - left);
           continue;
         }
-        if (this.#ended) break;
         buffer.keep(left);
         bytes = EMPTY; // so that an idle connection does not keep them
         const length = await this.#conn.read(buffer.room());
@@ -179,7 +160,6 @@ export class DirectSocket implements Socket, ProtocolHandler {
         bytes = buffer.add(length);
       }
     } catch (error) {
-      this.#protocol.terminate();
       this.#lose((error as Error).message);
     }
     await this.#release();
@@ -187,23 +167,26 @@ export class DirectSocket implements Socket, ProtocolHandler {
 
   /** Releases all resources, because nothing more is read. */
   async #release(): Promise<void> {
-    this.#stopWriting();
-    await this.#linger();
+    if (!this.#terminated) await this.#linger();
     closeQuietly(this.#conn);
     await this.#written();
     this.#events!.onRelease();
   }
 
-  onMessage(message: string | Uint8Array<ArrayBuffer>): void {
-    if (!this.#ended) this.#events!.onMessage(message);
+  onMessage(message: string | Uint8Array<ArrayBuffer>, isText: boolean): void {
+    if (!this.#events!.onMessage(message, isText)) this.#protocol.stop();
+  }
+
+  onPong(payload: Uint8Array<ArrayBuffer>): void {
+    this.#pings?.pong(payload);
   }
 
   onClose(code: number, reason: string): void {
     this.#end({ code, reason, clean: true, problem: "" });
   }
 
-  onFail(error: ProtocolError): void {
-    this.#lose(error.message);
+  onFail({ message }: ProtocolError): void {
+    this.#lose(message);
   }
 
   #lose(problem: string): void {
@@ -213,13 +196,14 @@ export class DirectSocket implements Socket, ProtocolHandler {
   #end(end: SocketEnd): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#protocol.terminate();
     this.#pings?.end(end);
+    this.#stopWaiting();
     this.#events!.onEnd(end);
   }
 
-  #stopWriting(): void {
+  #stopWaiting(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
-    this.#pings?.end({ code: 1006, reason: "", clean: false });
   }
 
   /**
@@ -254,10 +238,6 @@ export class DirectSocket implements Socket, ProtocolHandler {
     cancel();
   }
 
-  onPong(payload: Uint8Array<ArrayBuffer>): void {
-    this.#pings?.pong(payload);
-  }
-
   get isWriting(): boolean {
     return this.#writing !== null;
   }
@@ -272,36 +252,45 @@ export class DirectSocket implements Socket, ProtocolHandler {
   /** Writes a frame, and then the queue until it is empty. */
   async #drain(frame: Uint8Array): Promise<void> {
     try {
-      for (let bytes = frame;;) {
+      for (let bytes: Uint8Array | null = frame; bytes !== null;) {
         // Not `writeAll()`, to save a promise and a turn.
         let sent = await this.#conn.write(bytes);
         while (sent < bytes.length) {
           sent += await this.#conn.write(bytes.subarray(sent));
         }
         this.#queued -= bytes.length;
-        if (this.#queued <= SEND_HIGH_WATER) {
-          for (const resolve of this.#waiting.splice(0)) resolve();
-        }
-        const pong = this.#protocol.takePong();
-        if (pong !== null) this.#queued += pong.length;
-        else if (this.#queue.length === 0) return;
-        bytes = pong ?? this.#takeQueued();
+        if (!this.isSendQueueFull()) this.#stopWaiting();
+        bytes = this.#takeQueued();
       }
     } catch {
-      // The cause is reported when reading fails, after all that the peer sent
-      // before has been read.
-      this.#protocol.writeFailed();
-      this.#queue = new Queue();
-      this.#queued = 0;
-      this.#stopWriting();
+      this.#stopSending();
     } finally {
       this.#writing = null;
     }
   }
 
-  /** Takes the first frame from the queue, joined with the next ones if they are small. */
-  #takeQueued(): Uint8Array {
+  /**
+   * Ends sending, because a write has failed. Why is reported when reading fails, after
+   * all that the peer sent before has been read.
+   */
+  #stopSending(): void {
+    this.#queue = new Queue();
+    this.#queued = 0;
+    this.#protocol.writeFailed();
+    this.#pings?.end({ code: 1006, reason: "", clean: false });
+    this.#stopWaiting();
+    if (!this.#ended) this.#events!.onSendEnd();
+  }
+
+  /** Takes what is to be written next: a pong, or the first frame from the queue, joined with the next ones if they are small. */
+  #takeQueued(): Uint8Array | null {
+    const pong = this.#protocol.takePong();
+    if (pong !== null) {
+      this.#queued += pong.length;
+      return pong;
+    }
     const queue = this.#queue;
+    if (queue.length === 0) return null;
     const frames = [queue.shift()];
     let length = frames[0]!.length;
     while (

@@ -6,14 +6,22 @@ import {
 import { describeRequest, socketHeaders } from "../http/request.ts";
 import type { Target } from "../http/target.ts";
 import { negotiationProblem } from "../http/upgrade.ts";
-import type { Socket, SocketEvents } from "../socket.ts";
+import {
+  SEND_HIGH_WATER,
+  type Socket,
+  type SocketEnd,
+  type SocketEvents,
+} from "../socket.ts";
 import { needsClient } from "./client.ts";
 
-/** The number of bytes queued in the socket above which `send()` waits. */
-const SEND_HIGH_WATER = 1024 * 1024;
-
-/** The interval at which `bufferedAmount` is checked, in milliseconds. No event reports its changes. */
+/** The interval at which `bufferedAmount` is checked while a call waits, in milliseconds. No event reports its changes. */
 const SEND_POLL = 1;
+
+/** The interval at which it is checked otherwise, until everything is sent, in milliseconds. */
+const CLOSE_POLL = 100;
+
+/** What Deno needs for a queued message besides its payload, which is all that `bufferedAmount` counts, in bytes. */
+const MESSAGE_OVERHEAD = 256;
 
 /**
  * Deno's `WebSocket`. Most of its handlers are set only once, because setting one
@@ -22,7 +30,7 @@ const SEND_POLL = 1;
 export class NativeSocket implements Socket {
   protocol = "";
   extensions = "";
-  readonly canPause = false;
+  readonly canWait = false;
   readonly ping = undefined;
   readonly #socket: WebSocket;
   /** Called when the socket has opened or failed to. */
@@ -34,7 +42,15 @@ export class NativeSocket implements Socket {
   #earlyClose: CloseEvent | undefined;
   /** The message of the first `error` event. */
   #problem = "";
-  #isReleased = false;
+  /** Whether `onEnd()` has been called. */
+  #ended = false;
+
+  /** The messages that may be queued, at most. */
+  #queued = 0;
+  /** The empty ones among them after the last that was not empty: `bufferedAmount` does not tell whether they are sent. */
+  #empty = 0;
+  /** The timer that looks whether the peer has closed while something is queued. */
+  #closePoll: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param socket A socket that has just been created.
@@ -59,7 +75,7 @@ export class NativeSocket implements Socket {
       if (this.#settle !== null) {
         settle(networkReason(this.#problem) || "the connection was closed");
       } else if (this.#events === undefined) this.#earlyClose = event;
-      else this.#end(event);
+      else this.#onClose(event);
     };
   }
 
@@ -67,61 +83,102 @@ export class NativeSocket implements Socket {
     this.#events = events;
     const onMessage = ({ data }: MessageEvent) => {
       events.onTraffic();
-      events.onMessage(typeof data === "string" ? data : new Uint8Array(data));
+      if (typeof data === "string") events.onMessage(data, true);
+      else events.onMessage(new Uint8Array(data), false);
     };
     this.#socket.onmessage = onMessage;
     for (const event of this.#early) onMessage(event);
     this.#early = [];
-    if (this.#earlyClose !== undefined) this.#end(this.#earlyClose);
+    if (this.#earlyClose !== undefined) this.#onClose(this.#earlyClose);
   }
 
-  #end({ code, reason, wasClean }: CloseEvent): void {
-    this.#events!.onEnd(
+  #onClose({ code, reason, wasClean }: CloseEvent): void {
+    this.#end(
       wasClean
         ? { code, reason, clean: true, problem: "" }
         : { code: 1006, reason: "", clean: false, problem: this.#problem },
     );
-    this.#release();
   }
 
-  #release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
+  #end(end: SocketEnd): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#closePoll);
+    this.#events!.onEnd(end);
     this.#events!.onRelease();
   }
 
+  /**
+   * Sends a message. Deno's WebSocket drops it silently once it is not open, which it
+   * is not from the moment at which it has received a close frame: the `close` event
+   * comes later, when the answer is sent.
+   */
   send(data: string | Uint8Array<ArrayBuffer>): Promise<void> | null {
-    this.#socket.send(data);
-    return this.#isFull() ? this.#drained() : null;
+    const socket = this.#socket;
+    if (socket.readyState !== WebSocket.OPEN) {
+      this.#events!.onSendEnd();
+      return null;
+    }
+    const before = socket.bufferedAmount;
+    if (before === 0) this.#queued = this.#empty;
+    socket.send(data);
+    this.#queued++;
+    if (data.length === 0) this.#empty++;
+    else this.#empty = 0;
+    if (this.isSendQueueFull()) return this.#drained();
+    if (this.#closePoll === undefined && socket.bufferedAmount > 0) {
+      this.#pollClose();
+    }
+    return null;
   }
 
-  #isFull(): boolean {
-    return this.#socket.bufferedAmount > SEND_HIGH_WATER &&
-      this.#socket.readyState === WebSocket.OPEN;
+  isSendQueueFull(): boolean {
+    const { bufferedAmount, readyState } = this.#socket;
+    return readyState === WebSocket.OPEN &&
+      bufferedAmount + this.#queued * MESSAGE_OVERHEAD > SEND_HIGH_WATER;
   }
 
   /** Resolves when `send()` need not wait any more. */
   async #drained(): Promise<void> {
-    do await new Promise((resolve) => setTimeout(resolve, SEND_POLL)); while (
-      this.#isFull()
-    );
+    do {
+      await new Promise((resolve) => setTimeout(resolve, SEND_POLL));
+      if (this.#socket.bufferedAmount === 0) this.#queued = this.#empty = 0;
+    } while (this.isSendQueueFull() && !this.#ended);
+    this.#checkClose();
+  }
+
+  /**
+   * Looks, as long as something is queued, whether the peer has closed. If it does so
+   * without reading, the answer stays in the queue, and no event ever says so.
+   */
+  #pollClose(): void {
+    this.#closePoll = setTimeout(() => {
+      this.#closePoll = undefined;
+      this.#checkClose();
+      const { bufferedAmount, readyState } = this.#socket;
+      if (readyState === WebSocket.OPEN && bufferedAmount > 0) {
+        this.#pollClose();
+      }
+    }, CLOSE_POLL);
+  }
+
+  #checkClose(): void {
+    if (this.#socket.readyState !== WebSocket.OPEN && !this.#ended) {
+      this.#events!.onSendEnd();
+    }
   }
 
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
   }
 
-  /** Starts the closing handshake. Deno's WebSocket cannot be ended without it. */
-  cut(): void {
+  /** Starts the closing handshake, and ignores what follows. Deno's WebSocket cannot be ended without it. */
+  terminate(end: SocketEnd): void {
     const socket = this.#socket;
     socket.onmessage = null;
     if (socket.readyState === WebSocket.OPEN) socket.close(1000);
-    this.#release();
+    this.#end(end);
   }
-
-  pause(): void {}
-
-  resume(): void {}
 }
 
 /**

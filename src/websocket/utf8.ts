@@ -8,7 +8,11 @@ import { ProtocolError } from "./protocol_error.ts";
 
 /** Decodes UTF-8, replacing malformed bytes. A leading byte order mark is kept, since it is part of the message. */
 export const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
-const STRICT_UTF8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+/** Decodes UTF-8, and throws if it is malformed. It takes twice as long as {@linkcode UTF8}. */
+export const STRICT_UTF8 = new TextDecoder("utf-8", {
+  ignoreBOM: true,
+  fatal: true,
+});
 
 /**
  * Decodes a complete text. A decoder that throws on errors takes twice as long, so
