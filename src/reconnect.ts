@@ -198,9 +198,10 @@ export interface ReconnectOptions<
    * error, unless the server closed the connection with a close frame.
    *
    * The error is a `HandshakeError`, the `TimeoutError` of a handshake, a
-   * `ConnectionClosedError`, or a `BufferOverflowError` that the loop body has
-   * caught. A `ConnectionClosedError` whose `clean` is `true` means that the
-   * server closed the connection with a close frame.
+   * `ConnectionClosedError`, or what the loop body has caught of a connection: a
+   * `BufferOverflowError`, or the error of a heartbeat's function. A
+   * `ConnectionClosedError` whose `clean` is `true` means that the server closed
+   * the connection with a close frame.
    */
   retryIf?(error: Error): boolean | undefined;
   /**
@@ -456,9 +457,10 @@ export function connections(
 }
 
 /** The checked arguments of the loop, beside the settings of a connection. */
-interface Plan
-  extends Sources, Pick<ReconnectOptions, "onRetry" | "onConnect"> {
+interface Plan extends Sources {
   readonly policy: Policy;
+  readonly onRetry: ReconnectOptions["onRetry"];
+  readonly onConnect: ReconnectOptions["onConnect"];
 }
 
 /** What an attempt to connect is made of: values, which have been checked, or functions. */

@@ -21,7 +21,7 @@ export interface PolicyOptions {
 }
 
 /** The parsed options, with defaults filled in. Durations are in milliseconds. */
-export interface Policy extends Pick<PolicyOptions, "retryIf"> {
+export interface Policy {
   readonly minDelay: number;
   readonly maxDelay: number;
   readonly multiplier: number;
@@ -29,6 +29,7 @@ export interface Policy extends Pick<PolicyOptions, "retryIf"> {
   readonly maxAttempts: number;
   readonly resetAfter: number;
   readonly maxRetryAfter: number;
+  readonly retryIf: ((error: Error) => boolean | undefined) | undefined;
 }
 
 /**

@@ -220,7 +220,7 @@ each.test("what onRequest throws ends the handshake", async (capture) => {
   assertEquals(server.heads, []);
 });
 
-Deno.test("binary decides what the compiler knows of the messages", () => {
+Deno.test("binary and decode decide what the compiler knows of the messages", () => {
   // Never run: it is the compiler that tests it.
   const _ = async (options: ConnectOptions) => {
     const url = "ws://a.invalid/";
@@ -244,6 +244,26 @@ Deno.test("binary decides what the compiler knows of the messages", () => {
     (await either.recv()) satisfies string | Uint8Array | null;
     // @ts-expect-error -- a message may be binary
     (await either.recv()) satisfies string | null;
+    const direct = { capture: "direct", decode: false } as const;
+    const [raw] = await connectWebSocket(url, direct);
+    (await raw.recv()) satisfies Uint8Array | null;
+    for await (
+      const [it] of connections(() => url, {
+        ...direct,
+        onConnect: async (it) => {
+          (await it.recv()) satisfies Uint8Array | null;
+        },
+      })
+    ) {
+      (await it.recv()) satisfies Uint8Array | null;
+    }
+    const [decoded] = await connectWebSocket(url, { decode: true });
+    (await decoded.recv()) satisfies string | null;
+    for await (const [it] of connections(url, options)) {
+      (await it.recv()) satisfies string | Uint8Array | null;
+      // @ts-expect-error -- a message may be binary
+      (await it.recv()) satisfies string | null;
+    }
   };
 });
 
