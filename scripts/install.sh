@@ -73,6 +73,11 @@ mkdir -p "$dir"
 cp "$work/$name/wstap" "$dir/.wstap.new"
 chmod 755 "$dir/.wstap.new"
 mv -f "$dir/.wstap.new" "$dir/wstap"
+# `man` looks beside a folder of executables: ~/.local/share/man for ~/.local/bin.
+if [ "$(basename "$dir")" = bin ]; then
+  pages=$(dirname "$dir")/share/man/man1
+  mkdir -p "$pages" && cp "$work/$name/wstap.1" "$pages/wstap.1"
+fi
 echo "Installed $("$dir/wstap" --version) as $dir/wstap"
 case ":$PATH:" in
   *":$dir:"*) ;;

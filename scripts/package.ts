@@ -1,6 +1,7 @@
 /**
  * Creates the files of a release in `dist/release/`: for each target an archive with
- * the executable, `README.md` and `LICENSE`; the install scripts; and `SHA256SUMS`.
+ * the executable, the man page, `README.md` and `LICENSE`; the install scripts; and
+ * `SHA256SUMS`.
  *
  * ```sh
  * deno run -A scripts/package.ts              # all targets
@@ -24,8 +25,8 @@ async function run(program: string, args: string[], cwd: URL): Promise<void> {
 }
 
 /**
- * Packs an executable, `README.md` and `LICENSE` into an archive, in a folder of the
- * same name. The archive is a zip file for Windows, otherwise a tar.gz file.
+ * Packs an executable, the man page, `README.md` and `LICENSE` into an archive, in a
+ * folder of the same name. The archive is a zip file for Windows, otherwise a tar.gz file.
  *
  * @param executable The file of the executable.
  * @param target The platform of the executable.
@@ -42,6 +43,7 @@ export async function archive(
   for (
     const file of [
       executable,
+      new URL("docs/wstap.1", root),
       new URL("README.md", root),
       new URL("LICENSE", root),
     ]

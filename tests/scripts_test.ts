@@ -96,6 +96,26 @@ Deno.test({
 });
 
 Deno.test({
+  name: "install.sh puts the man page where man looks for it",
+  ignore: windows,
+  async fn() {
+    const release = await makeRelease();
+    const dir = await Deno.makeTempDir();
+    try {
+      const { code, output } = await install(release, `${dir}/bin`);
+      assertEquals(code, 0, output);
+      assertEquals(
+        await Deno.readTextFile(`${dir}/share/man/man1/wstap.1`),
+        await Deno.readTextFile(path("docs/wstap.1")),
+      );
+    } finally {
+      await Deno.remove(release, { recursive: true });
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
   name: "install.sh refuses an archive whose sum is wrong",
   ignore: windows,
   async fn() {
