@@ -577,7 +577,9 @@ class Loop {
         }
         signal.throwIfAborted();
         const end = await tried.ended;
-        this.#lastMessageAt = end.lastMessageAt ?? this.#lastMessageAt;
+        if (end.lastMessageAt !== null) {
+          this.#lastMessageAt = Math.round(end.lastMessageAt);
+        }
         error = end.error as Error | null ??
           closedError(await connection.closed);
         if (!end.ours && !isWorthRetrying(error, policy)) {

@@ -573,6 +573,54 @@ test("connections() leaves an overflow to the body, and connects again if it goe
   await assertRejects(() => once.next(), BufferOverflowError);
 });
 
+each.test("connections() connects again when no message came for messageTimeout, heartbeats or not", async (capture) => {
+  const heard: string[] = [];
+  await using server = accepting((socket) => {
+    socket.send("one");
+    socket.onmessage = ({ data }) => heard.push(data);
+  });
+  const { onRetry, all } = retries();
+  let beats = 0;
+  const generator = connections(server.url, {
+    ...SOON,
+    capture,
+    onRetry,
+    messageTimeout: "300ms",
+    heartbeat: { message: () => `beat ${++beats}`, interval: "100ms" },
+  });
+  const seen: string[] = [];
+  let count = 0;
+  for await (const [connection] of generator) {
+    if (++count === 3) break;
+    for await (const message of connection) seen.push(message);
+  }
+  assertEquals(seen, ["one", "one"]);
+  assertEquals(
+    all.map(({ error }) => (error as ConnectionClosedError).reason),
+    ["message timeout", "message timeout"],
+  );
+  assertGreater(beats, 2);
+  await eventually(() => heard.length >= 2, "heartbeats of both connections");
+});
+
+each.test("the error of a heartbeat's function is the body's to see, and ends the loop", async (capture) => {
+  await using server = accepting();
+  const own = new Error("its own");
+  const thrown = await assertRejects(async () => {
+    const heartbeat = {
+      message: () => {
+        throw own;
+      },
+      interval: "10ms",
+    };
+    const generator = connections(server.url, { ...SOON, capture, heartbeat });
+    for await (const [connection] of generator) {
+      for await (const _ of connection);
+    }
+  });
+  assertStrictEquals(thrown, own);
+});
+
 // --- How long it waits ---
 
 /** The first delays where a server refuses again and again, in a time that passes for each. */
