@@ -104,7 +104,6 @@ async function readStart(path: string | URL): Promise<string> {
  */
 function looksLikeHar(start: string): boolean {
   const text = start.trimStart();
-  if (/^\{\s*"log"\s*:/.test(text)) return true;
   if (!text.startsWith("{")) return false;
   const first = text.replace(/\r?\n[^]*/, "");
   let value;
@@ -113,7 +112,7 @@ function looksLikeHar(start: string): boolean {
   } catch {
     // It is indented, cut off, or longer than what has been read. A recording has
     // these words only inside of strings, with backslashes before their quotes.
-    return /(?:^|[^\\])"log"\s*:\s*\{/.test(text) &&
+    return /(?:^|[^\\])"log"\s*:/.test(text) &&
       !/^\{[^\n]*(?:^|[^\\])"type"\s*:\s*"(?:open|text|binary|close|stop)"/
         .test(text);
   }
