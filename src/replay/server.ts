@@ -64,6 +64,9 @@ const CLOSE_TIMEOUT = 5_000;
 /** How long a client may take to end a connection that is cut, refused or shut down, in milliseconds. */
 const CUT_TIMEOUT = 1_000;
 
+/** How many bytes may wait to be written before only the newest ping is answered. */
+const MAX_PONGS = 16 * 1024;
+
 /** How many bytes one read may bring. */
 const READ_SIZE = 16 * 1024;
 
@@ -214,6 +217,8 @@ export class Client implements ProtocolHandler {
   #messages: Message[] = [];
   /** The frames that have not been written. */
   #queue: Uint8Array[] = [];
+  /** The bytes of the frames that have been handed out and not been written. */
+  #queued = 0;
   /** The running `#drain()`, which never rejects; `null` if there is nothing to write. */
   #writing: Promise<void> | null = null;
   /** Resolves the calls of `send()` that wait for it. */
@@ -384,13 +389,15 @@ export class Client implements ProtocolHandler {
     this.#leave();
   }
 
+  /** Pings are answered one by one, as long as the client reads the pongs. */
   get isWriting(): boolean {
-    return this.#writing !== null;
+    return this.#queued > MAX_PONGS;
   }
 
   /** Queues a frame, and starts to write the queue if that is not being done. */
   write(frame: Uint8Array): void {
     this.#queue.push(frame);
+    this.#queued += frame.length;
     this.#writing ??= this.#drain();
   }
 
@@ -403,13 +410,17 @@ export class Client implements ProtocolHandler {
         const pong = this.#protocol.takePong();
         if (pong !== null) this.#queue.unshift(pong);
         if (this.#queue.length === 0) break;
-        await writeAll(this.#conn, concat(this.#queue.splice(0)));
+        const bytes = concat(this.#queue.splice(0));
+        this.#queued = bytes.length;
+        await writeAll(this.#conn, bytes);
+        this.#queued -= bytes.length;
       }
       this.#stopWaiting();
     } catch {
       this.#hasFailed = true;
       this.#protocol.writeFailed();
       this.#queue = [];
+      this.#queued = 0;
       this.#leave();
     } finally {
       this.#writing = null;
