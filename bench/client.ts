@@ -5,7 +5,12 @@
  * @module
  */
 
-import { connectWebSocket, type WebSocketConnection } from "../mod.ts";
+import process from "node:process";
+import {
+  type ConnectOptions,
+  connectWebSocket,
+  type WebSocketConnection,
+} from "../mod.ts";
 import { Inbox } from "../src/inbox.ts";
 import type { Order } from "./sender.ts";
 
@@ -19,6 +24,7 @@ export interface Job {
     | "heap"
     | "kept"
     | "idle"
+    | "many"
     | "queue";
   /** The implementation to measure: a key of the table of the task, such as `RECEIVE`. */
   how: string;
@@ -34,12 +40,18 @@ export interface Job {
   width?: number;
   /** Whether the messages are compressed. */
   deflate?: boolean;
+  /** Whether the messages are binary. */
+  binary?: boolean;
+  /** The option `decode` of `connectWebSocket`, if `how` uses it. */
+  decode?: boolean;
+  /** Whether to connect over TLS. */
+  tls?: boolean;
 }
 
 /** The duration of one batch in milliseconds, for the measurements of whole windows. */
 const WINDOW = 300;
 
-type Capture = Job["capture"];
+type Capture = NonNullable<Job["capture"]>;
 
 /** Orders messages from the sender, and resolves when the last one has arrived. */
 type Receive = (order: Order) => Promise<void>;
@@ -56,14 +68,21 @@ async function open(url: string): Promise<WebSocket> {
 
 /** Creates a measurement that receives through this module. */
 function wstap(
-  receive: (connection: WebSocketConnection, count: number) => Promise<void>,
+  receive: (
+    connection: WebSocketConnection<string | Uint8Array>,
+    count: number,
+  ) => Promise<void>,
 ) {
-  return async ({ url, capture, deflate }: Job): Promise<Receive> => {
-    const [connection] = await connectWebSocket(url, {
+  return async (
+    { url, capture = "preflight", deflate = false, binary, decode = true }: Job,
+  ): Promise<Receive> => {
+    const options: ConnectOptions = {
       capture,
       compression: deflate,
       maxBuffer: { bytes: 2 ** 30 }, // so that a slow moment does not overflow it
-    });
+      ...(!decode ? { decode } : binary ? { binary: "bytes" } : {}),
+    };
+    const [connection] = await connectWebSocket(url, options);
     return async (order) => {
       await connection.send(JSON.stringify(order));
       await receive(connection, order.count);
@@ -82,6 +101,31 @@ function native(
         receive(socket, order.count, resolve);
         socket.send(JSON.stringify(order));
       });
+  };
+}
+
+/** Creates a measurement that reads from TCP itself. */
+function raw(
+  receive: (conn: Deno.Conn, buffer: Uint8Array, order: Order) => Promise<void>,
+) {
+  return async ({ url }: Job): Promise<Receive> => {
+    const { hostname, port } = new URL(url);
+    const conn = await Deno.connect({ hostname, port: Number(port) });
+    const buffer = new Uint8Array(512 * 1024);
+    const encoder = new TextEncoder();
+    await conn.write(encoder.encode(
+      "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n" +
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    ));
+    await conn.read(buffer); // the response head; messages come only when ordered
+    return async (order) => {
+      const text = encoder.encode(JSON.stringify(order)); // the mask is 0
+      await conn.write(
+        new Uint8Array([0x81, 0x80 | text.length, 0, 0, 0, 0, ...text]),
+      );
+      await receive(conn, buffer, order);
+    };
   };
 }
 
@@ -127,27 +171,34 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
   }),
 
   /** Reads the bytes from TCP and drops them, which shows how fast the sender is. */
-  tcp: async ({ url }) => {
-    const { hostname, port } = new URL(url);
-    const conn = await Deno.connect({ hostname, port: Number(port) });
-    const buffer = new Uint8Array(256 * 1024);
-    const encoder = new TextEncoder();
-    await conn.write(encoder.encode(
-      "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n" +
-        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-    ));
-    await conn.read(buffer); // the response head; messages come only when ordered
-    return async (order) => {
-      const text = encoder.encode(JSON.stringify(order)); // the mask is 0
-      await conn.write(
-        new Uint8Array([0x81, 0x80 | text.length, 0, 0, 0, 0, ...text]),
-      );
-      const head = order.size < 126 ? 2 : order.size < 65536 ? 4 : 10;
-      let left = order.count * (head + order.size);
-      while (left > 0) left -= (await conn.read(buffer))!;
-    };
-  },
+  tcp: raw(async (conn, buffer, order) => {
+    const head = order.size < 126 ? 2 : order.size < 65536 ? 4 : 10;
+    let left = order.count * (head + order.size);
+    while (left > 0) left -= (await conn.read(buffer))!;
+  }),
+
+  /** Reads the bytes and walks from header to header: the least that a client in TypeScript must do. */
+  floor: raw(async (conn, buffer, { count }) => {
+    let end = 0;
+    for (let n = 0, skip = 0; n < count;) {
+      end += (await conn.read(buffer.subarray(end)))!;
+      let at = skip;
+      while (at + 10 <= end || at < end && (buffer[at + 1]! < 126)) {
+        const short = buffer[at + 1]!;
+        const length = short < 126
+          ? 2 + short
+          : short === 126
+          ? 4 + (buffer[at + 2]! << 8 | buffer[at + 3]!)
+          : 10 + (buffer[at + 6]! << 24 | buffer[at + 7]! << 16 |
+            buffer[at + 8]! << 8 | buffer[at + 9]!);
+        at += length;
+        n++;
+      }
+      skip = Math.max(0, at - end);
+      buffer.copyWithin(0, at, end);
+      end = Math.max(0, end - at);
+    }
+  }),
 
   /** Needs `--unstable-net`. */
   stream: async ({ url }) => {
@@ -165,24 +216,27 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
 
 /** Measures messages per second. */
 async function receive(job: Job): Promise<[number]> {
-  const { count, size, width } = job;
+  const { count, size, width, binary } = job;
   const run = await RECEIVE[job.how]!(
     job.deflate ? { ...job, url: `${job.url}/deflate` } : job,
   );
-  await run({ count: Math.ceil(count / 5), size, width }); // to warm up
+  await run({ count: Math.ceil(count / 5), size, width, binary }); // to warm up
   const start = performance.now();
   // The sender closes after the last message, so that the last window ends at once.
   await run({
     count,
     size,
     width,
+    binary,
     close: job.how === "windows" || job.how === "array",
   });
   return [count / (performance.now() - start) * 1000];
 }
 
 /** Measures messages per second, including the start of the process. */
-async function feed({ url, capture, count, size }: Job): Promise<[number]> {
+async function feed(
+  { url, capture = "none", count, size }: Job,
+): Promise<[number]> {
   const address = new URL(`/feed?count=${count}&size=${size}`, url);
   const [connection] = await connectWebSocket(address, { capture });
   while (await connection.recv() !== null);
@@ -219,7 +273,7 @@ const CONNECT: Record<string, Connect> = {
     });
     release.abort();
     client.close();
-    return await CONNECT.native!(url, undefined);
+    return await CONNECT.native!(url, "none");
   },
   native: async (url) => {
     const socket = new WebSocket(url);
@@ -238,7 +292,7 @@ async function connect(job: Job): Promise<[number]> {
   const url = new URL("/hello", job.url).href;
   for (let i = -job.count / 5; i < job.count; i++) { // a fifth to warm up
     const start = performance.now();
-    const close = await CONNECT[job.how]!(url, job.capture);
+    const close = await CONNECT[job.how]!(url, job.capture ?? "none");
     if (i >= 0) times.push(performance.now() - start);
     await close();
   }
@@ -271,7 +325,7 @@ const ECHO: Record<string, (url: string, capture: Capture) => Promise<Echo>> = {
 /** Measures the milliseconds of a round trip: the median and the 99th percentile. */
 async function echo(job: Job): Promise<[number, number]> {
   const text = "x".repeat(job.size);
-  const once = await ECHO[job.how]!(job.url, job.capture);
+  const once = await ECHO[job.how]!(job.url, job.capture ?? "none");
   for (let i = 0; i < job.count / 5; i++) await once(text); // to warm up
   const times = [];
   for (let i = 0; i < job.count; i++) {
@@ -284,7 +338,7 @@ async function echo(job: Job): Promise<[number, number]> {
 
 /** Creates `count` messages and returns a function that keeps them alive and counts them. */
 const HEAP: Record<string, (job: Job) => Promise<() => number>> = {
-  wstap: async ({ url, capture, count, size }) => {
+  wstap: async ({ url, capture = "direct", count, size }) => {
     const [connection] = await connectWebSocket(url, {
       capture,
       // With "direct", only a quarter of this is read.
@@ -317,7 +371,9 @@ async function heap(job: Job): Promise<[number]> {
 }
 
 /** Measures the bytes of heap per kept message, if one of a thousand is kept. Needs `--expose-gc`. */
-async function kept({ url, capture, count, size }: Job): Promise<[number]> {
+async function kept(
+  { url, capture = "direct", count, size }: Job,
+): Promise<[number]> {
   const [connection] = await connectWebSocket(url, { capture });
   const messages: unknown[] = [];
   const run = async (count: number) => {
@@ -335,7 +391,9 @@ async function kept({ url, capture, count, size }: Job): Promise<[number]> {
 }
 
 /** Measures the bytes of memory per idle connection. Needs `--expose-gc`. */
-async function idle({ url, how, capture, count }: Job): Promise<[number]> {
+async function idle(
+  { url, how, capture = "direct", count }: Job,
+): Promise<[number]> {
   const connections: unknown[] = [];
   const connect = async () => {
     connections.push(
@@ -350,6 +408,28 @@ async function idle({ url, how, capture, count }: Job): Promise<[number]> {
   for (let n = 0; n < count; n++) await connect();
   heapUsed();
   return [(Deno.memoryUsage().rss - before) / count];
+}
+
+/** How long the connections of `many` receive, in seconds, after as long to warm up. */
+const MANY_SECONDS = 5;
+
+/** Measures the milliseconds of processor time per second with `count` connections that receive 1,000 messages per second each. */
+async function many(job: Job): Promise<[number]> {
+  const { url, count, size, capture = "direct" } = job;
+  const rate = 1000;
+  let used = process.cpuUsage();
+  const one = async () => {
+    const [connection] = await connectWebSocket(url, { capture });
+    await connection.send(
+      JSON.stringify({ count: 2 * MANY_SECONDS * rate, size, rate }),
+    );
+    for (let n = 0; n < MANY_SECONDS * rate; n++) await connection.recv();
+    used = process.cpuUsage(); // the last connection to get here is the one that counts
+    for (let n = 0; n < MANY_SECONDS * rate; n++) await connection.recv();
+  };
+  await Promise.all(Array.from({ length: count }, one));
+  const { user, system } = process.cpuUsage(used);
+  return [(user + system) / 1000 / MANY_SECONDS];
 }
 
 /** Returns the bytes of heap in use after a garbage collection. Needs `--expose-gc`. */
@@ -383,7 +463,17 @@ function quantile(values: number[], q: number): number {
 
 if (import.meta.main) {
   const job: Job = JSON.parse(Deno.args[0]!);
-  const tasks = { receive, feed, connect, echo, heap, kept, idle, queue };
+  const tasks = {
+    receive,
+    feed,
+    connect,
+    echo,
+    heap,
+    kept,
+    idle,
+    many,
+    queue,
+  };
   console.log(JSON.stringify(await tasks[job.task](job)));
   Deno.exit();
 }

@@ -13,6 +13,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { certificates } from "../tests/fixtures/certs.ts";
 import type { Job } from "./client.ts";
 import { findPeers } from "./peers.ts";
 import { chart, describeMachine, type Result, table } from "./report.ts";
@@ -43,11 +44,14 @@ const peers = await findPeers(flags, short);
 function prepare(run: Run, url: string): (() => Promise<number[]>) | null {
   const count = short ? Math.min(run.count, 500) : run.count;
   if ("task" in run) {
-    const job: Job = { ...run, count, url };
+    const job: Job = { ...run, count, url: run.tls ? secureUrl : url };
     const options = ["--unstable-net", "--v8-flags=--expose-gc", ...flags];
     const file = here("client.ts");
     return () =>
-      ask(deno, { args: ["run", "-A", ...options, file, JSON.stringify(job)] });
+      ask(deno, {
+        args: ["run", "-A", ...options, file, JSON.stringify(job)],
+        env: { DENO_CERT: `${work}/ca.pem` },
+      });
   }
   const program = peers.get("peer" in run ? run.peer : run.tool);
   if (program === undefined) return null;
@@ -152,15 +156,24 @@ function quantile(values: number[], q: number): number {
   return low + (sorted[Math.ceil(at)]! - low) * (at % 1);
 }
 
+const work = await Deno.makeTempDir();
+const { ca, server } = await certificates();
+await Deno.writeTextFile(`${work}/ca.pem`, ca);
+await Deno.writeTextFile(`${work}/cert.pem`, server.cert);
+await Deno.writeTextFile(`${work}/key.pem`, server.key);
+const files = [`${work}/cert.pem`, `${work}/key.pem`];
 const sender = new Deno.Command(deno, {
-  args: ["run", "-A", ...flags, here("sender.ts")],
+  args: ["run", "-A", ...flags, here("sender.ts"), ...files],
   stdout: "piped",
 }).spawn();
+let secureUrl = "";
 const results: Result[] = [];
 try {
   const reader = sender.stdout.getReader();
-  const port = new TextDecoder().decode((await reader.read()).value).trim();
+  const line = new TextDecoder().decode((await reader.read()).value);
+  const [port, securePort] = JSON.parse(line);
   const url = `ws://127.0.0.1:${port}`;
+  secureUrl = `wss://localhost:${securePort}`;
   const chosen = ROWS.filter(({ section, what, against }) =>
     `${section}: ${what} / ${against}`.includes(only)
   );
@@ -180,6 +193,7 @@ try {
 } finally {
   sender.kill();
   await sender.output().catch(() => {});
+  await Deno.remove(work, { recursive: true });
 }
 
 const machine = await describeMachine([...peers.values()]);

@@ -85,6 +85,19 @@ async function compiled(
   };
 }
 
+/** Returns the path of `websocat`, which is compiled if it is not installed; `null` if that is not possible. */
+async function findWebsocat(short: boolean): Promise<string | null> {
+  if (await output("websocat", ["--version"]) !== null) return "websocat";
+  const path = `${BUILD}/bin/websocat`;
+  if (await output(path, ["--version"]) !== null) return path;
+  if (short) return null;
+  console.error("Compiling websocat, which takes some minutes");
+  const install = ["install", "--quiet", "--locked", "--root", BUILD];
+  return await output("cargo", [...install, "websocat@1.14.1"]) === null
+    ? null
+    : path;
+}
+
 /**
  * Finds the peers that are installed or can be compiled.
  *
@@ -177,10 +190,11 @@ export async function findPeers(
       version: `wscat ${wscat.trim()}`,
     });
   }
-  const websocat = await output("websocat", ["--version"]);
-  if (websocat !== null) {
+  const path = await findWebsocat(short);
+  const websocat = path && await output(path, ["--version"]);
+  if (path !== null && websocat !== null) {
     peers.set("websocat", {
-      path: "websocat",
+      path,
       args: ["--unidirectional-reverse"],
       version: websocat.trim(),
     });

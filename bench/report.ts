@@ -12,8 +12,8 @@ export interface Result {
   /** The median and the quartiles of the ratios of all rounds. */
   ratio: number;
   quartiles: [number, number];
-  atLeast?: number;
-  atMost?: number;
+  atLeast?: number | undefined;
+  atMost?: number | undefined;
 }
 
 /** Describes the machine and the versions of the programs. */

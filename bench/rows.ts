@@ -7,7 +7,12 @@ import type { Peer, Tool } from "./peers.ts";
  */
 export type Run =
   | Omit<Job, "url">
-  | { peer: Peer; count: number; size: number; mode?: "deflate" | "idle" }
+  | {
+    peer: Peer;
+    count: number;
+    size: number;
+    mode?: "deflate" | "idle" | "many";
+  }
   | { tool: Tool; until: "first" | "end"; count: number; size: number };
 
 /** A comparison of two measurements, and the limit of their ratio. */
@@ -20,11 +25,11 @@ export interface Row {
   /** The index of the number to compare, among those that the job prints. Defaults to 0. */
   index?: number;
   /** The unit of the numbers. Higher is better for `messages/s`, lower for the others. */
-  unit: "messages/s" | "ms" | "ns" | "bytes";
+  unit: "messages/s" | "ms" | "ms per s" | "ns" | "bytes";
   /** The lowest ratio that is good enough. */
-  atLeast?: number;
+  atLeast?: number | undefined;
   /** The highest ratio that is good enough. */
-  atMost?: number;
+  atMost?: number | undefined;
 }
 
 type Capture = NonNullable<Job["capture"]>;
@@ -42,7 +47,10 @@ const MEDIUM: Load = { count: 500_000, size: 1024 };
 const LARGE: Load = { count: 20_000, size: 64 * 1024 };
 /** The count and a fifth of it, for warming up, are multiples of the 100 messages that the sender compresses together. */
 const DEFLATED: Load = { count: 200_000, size: 200 };
+const DEFLATED_LONG: Load = { count: 10_000, size: 16 * 1024 };
 const PULL = "its own pull queue";
+/** What a client in TypeScript cannot be faster than. */
+const FLOOR = "the floor: reading, and walking from header to header";
 
 /** The calls that receive messages, each with what Deno's WebSocket is measured doing, and the lowest good ratios. */
 const CALLS: {
@@ -104,7 +112,7 @@ function receive(
   how: string,
   load: Load,
   capture: Capture = "none",
-  more: { width?: number; deflate?: boolean } = {},
+  more: Partial<Pick<Job, "width" | "deflate" | "binary" | "decode">> = {},
 ): Run {
   return { task: "receive", how, capture, ...load, ...more };
 }
@@ -141,13 +149,70 @@ const calls: Row[] = (["native", "direct"] as const).flatMap((kind) =>
   })
 );
 
+const binary: Row[] = [
+  { what: "100 bytes", load: SMALL, atLeast: 3 },
+  { what: "1 KiB", load: MEDIUM, atLeast: 2 },
+  { what: "64 KiB", load: LARGE, atLeast: 1.1 },
+].map(({ what, load, atLeast }) => ({
+  section: 'Receiving binary messages with capture: "direct"',
+  what: `recv(), ${what}`,
+  against: BASELINES.count,
+  ours: receive("recv", load, "direct", { binary: true }),
+  theirs: receive("count", load, "none", { binary: true }),
+  unit: "messages/s",
+  atLeast,
+}));
+
+/** How much of what is possible is reached. Twice as many messages are counted, since they pass in a moment. */
+const floor: Row[] = [
+  { what: "recv(), 100 bytes", how: "recv", load: SMALL, atLeast: 0.4 },
+  {
+    what: "recvBatch(), max: 1000, 100 bytes",
+    how: "batch",
+    load: SMALL,
+    atLeast: 0.6,
+  },
+  { what: "recv(), 1 KiB", how: "recv", load: MEDIUM, atLeast: 0.75 },
+  {
+    what: "recvBatch(), max: 1000, 1 KiB",
+    how: "batch",
+    load: MEDIUM,
+    atLeast: 0.7,
+  },
+  {
+    what: "recv(), 64 KiB, decode: false",
+    how: "recv",
+    load: LARGE,
+    decode: false,
+    atLeast: 0.85,
+  },
+].map(({ what, how, load, decode = true, atLeast }) => ({
+  section: 'Receiving with capture: "direct", against what is possible',
+  what,
+  against: FLOOR,
+  ours: receive(how, { ...load, count: load.count * 2 }, "direct", { decode }),
+  theirs: receive("floor", { ...load, count: load.count * 2 }, "direct"),
+  unit: "messages/s" as const,
+  atLeast,
+})).concat([{
+  section: 'Receiving with capture: "direct", against what is possible',
+  what: "recvBatch(), max: 1000, 64 KiB",
+  against: "recv() of the same",
+  ours: receive("batch", LARGE, "direct"),
+  theirs: receive("recv", LARGE, "direct"),
+  unit: "messages/s",
+  atLeast: 0.9,
+}]);
+
 /** Other clients. The last two are compiled programs, in Go and Rust. */
 const PEERS: {
   against: string;
   peer: Peer | null;
   /** The number of messages is divided by this, for slow peers. */
   part: number;
+  /** The lowest good ratio with 100-byte messages, and with messages of 64 KiB. */
   atLeast?: number;
+  atLeastLarge?: number;
 }[] = [
   { against: `npm ws in Deno, ${PULL}`, peer: "ws in Deno", part: 5 },
   {
@@ -173,11 +238,13 @@ const PEERS: {
     against: "Rust tokio-tungstenite, recv()",
     peer: "tokio-tungstenite",
     part: 1,
+    atLeast: 1.2,
+    atLeastLarge: 0.8,
   },
 ];
 
 const peers: Row[] = [
-  ...PEERS.flatMap(({ against, peer, part, atLeast }) =>
+  ...PEERS.flatMap(({ against, peer, part, atLeast, atLeastLarge }) =>
     [SMALL, LARGE].map((load): Row => {
       const { size } = load;
       const count = load.count / part;
@@ -190,30 +257,54 @@ const peers: Row[] = [
           ? receive("stream", { count, size })
           : { peer, count, size },
         unit: "messages/s",
-        atLeast: load === SMALL ? atLeast : undefined,
+        atLeast: load === SMALL ? atLeast : atLeastLarge,
       };
     })
   ),
-  {
+  ...[
+    { what: "200 bytes", load: DEFLATED, atLeast: 12 },
+    { what: "16 KiB", load: DEFLATED_LONG, atLeast: 1.5 },
+  ].map(({ what, load, atLeast }): Row => ({
     section: 'Receiving strings with capture: "direct", against others',
-    what: "recv(), 200 bytes of JSON, permessage-deflate",
+    what: `recv(), ${what} of JSON, permessage-deflate`,
     against: `npm ws in Node, ${PULL}`,
-    ours: receive("recv", DEFLATED, "direct", { deflate: true }),
-    theirs: { peer: "ws in Node", mode: "deflate", ...DEFLATED },
+    ours: receive("recv", load, "direct", { deflate: true }),
+    theirs: { peer: "ws in Node", mode: "deflate", ...load },
     unit: "messages/s",
-    atLeast: 1,
+    atLeast,
+  })),
+  {
+    section: "Processor time of 100 connections, 1,000 messages a second each",
+    what: 'recv(), capture: "direct"',
+    against: `npm ws in Node, ${PULL}`,
+    ours: { task: "many", how: "", capture: "direct", count: 100, size: 100 },
+    theirs: { peer: "ws in Node", mode: "many", count: 100, size: 100 },
+    unit: "ms per s",
+    atMost: 1,
   },
 ];
 
 const CONNECTS = { task: "connect", count: 1000, size: 5 } as const;
+const TLS_CONNECTS = {
+  task: "connect",
+  count: 300,
+  size: 5,
+  tls: true,
+} as const;
 
-function connecting(what: string, ours: Run, atMost?: number): Row {
+function connecting(
+  what: string,
+  ours: Omit<Job, "url">,
+  atMost?: number,
+): Row {
   return {
-    section: "From the call to the first message",
+    section: ours.tls
+      ? "From the call to the first message, over TLS"
+      : "From the call to the first message",
     what,
     against: "native WebSocket",
     ours,
-    theirs: { ...CONNECTS, how: "native" },
+    theirs: { ...(ours.tls ? TLS_CONNECTS : CONNECTS), how: "native" },
     unit: "ms",
     atMost,
   };
@@ -232,6 +323,13 @@ const connect: Row[] = [
     ...CONNECTS,
     how: "fetch",
   }),
+  ...CAPTURES.map(({ capture }) =>
+    connecting(
+      `connectWebSocket(), capture: "${capture}"`,
+      { ...TLS_CONNECTS, how: "wstap", capture },
+      capture === "preflight" ? 3 : 1.3,
+    )
+  ),
 ];
 
 const echo: Row[] = CAPTURES.filter(({ capture }) => capture !== "preflight")
@@ -321,14 +419,27 @@ const commands: Row[] = [
     unit: "messages/s",
     atLeast: 0.7,
   },
-  ...(["Node", "websocat"] as const).map((tool): Row => ({
+  {
     section: "Command line, 100-byte messages to a file",
     what: "wstap --capture direct",
-    against: tool === "Node" ? "Node, npm ws in one line" : tool,
+    against: "Node, npm ws in one line",
     ours: { tool: "wstap, direct", ...print },
-    theirs: { tool, ...print },
+    theirs: { tool: "Node", ...print },
     unit: "messages/s",
-    atLeast: tool === "Node" ? 1 : 1.5,
+    atLeast: 1,
+  },
+  ...[
+    { what: "100 bytes", load: SMALL, atLeast: 2.5 },
+    { what: "1 KiB", load: MEDIUM, atLeast: 1.5 },
+    { what: "64 KiB", load: LARGE, atLeast: 1 },
+  ].map(({ what, load, atLeast }): Row => ({
+    section: "Command line, to a file",
+    what: `wstap --capture direct, ${what}`,
+    against: "websocat -U",
+    ours: { tool: "wstap, direct", until: "end", ...load },
+    theirs: { tool: "websocat", until: "end", ...load },
+    unit: "messages/s",
+    atLeast,
   })),
   ...(["Node", "wscat", "websocat"] as const).map((tool): Row => ({
     section: "Command line, from the start to the first message",
@@ -344,6 +455,8 @@ const commands: Row[] = [
 export const ROWS: Row[] = [
   ...sender,
   ...calls,
+  ...binary,
+  ...floor,
   ...peers,
   ...connect,
   ...echo,

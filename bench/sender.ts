@@ -1,12 +1,13 @@
 /**
- * The server of the measurements, in a process of its own. It prints its port. It
- * works on raw TCP and sends prepared frames in large writes, so that it is never
+ * The server of the measurements, in a process of its own. It prints its ports,
+ * without and with TLS. It works on raw TCP and sends prepared frames in large writes, so that it is never
  * slower than the client that is measured.
  *
  * A client orders messages with an {@linkcode Order} in JSON, as a text message;
  * every other message is echoed. `/hello` sends one message,
  * `/feed?count=&size=` sends messages and closes, and `/deflate` agrees to
- * permessage-deflate and sends compressed messages.
+ * permessage-deflate and sends compressed messages. Its arguments are the files of
+ * its certificate and of its key.
  *
  * @module
  */
@@ -20,9 +21,13 @@ export interface Order {
   /** The size of each message in bytes. */
   size: number;
   /** The size of a character of a message in bytes of UTF-8: 1 (the default), 2 or 3. */
-  width?: number;
+  width?: number | undefined;
   /** Whether to send a close frame after the messages. */
-  close?: boolean;
+  close?: boolean | undefined;
+  /** Whether the messages are binary. */
+  binary?: boolean | undefined;
+  /** The number of messages per second. By default they are sent as fast as possible. */
+  rate?: number | undefined;
 }
 
 /** The smallest size of one write in bytes. A write has as many messages as that takes. */
@@ -101,8 +106,28 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
   }
 }
 
+/** The interval of the writes of an order with a rate, in milliseconds. */
+const TICK = 10;
+
+/** Sends messages at a rate, in a few writes per second. */
+async function sendPaced(
+  conn: Deno.Conn,
+  one: Uint8Array,
+  { count, rate = 1 }: Order,
+): Promise<void> {
+  const start = performance.now();
+  for (let sent = 0; sent < count;) {
+    const due = Math.ceil((performance.now() - start) * rate / 1000);
+    const many = Math.min(count, due) - sent;
+    if (many > 0) await writeAll(conn, concat(Array(many).fill(one)));
+    sent += Math.max(0, many);
+    await new Promise((resolve) => setTimeout(resolve, TICK));
+  }
+}
+
 async function send(conn: Deno.Conn, order: Order): Promise<void> {
-  const one = frame(1, text(order.size, order.width));
+  const one = frame(order.binary ? 2 : 1, text(order.size, order.width));
+  if (order.rate !== undefined) return await sendPaced(conn, one, order);
   const many = Math.max(1, Math.ceil(WRITE / one.length));
   const block = concat(Array(many).fill(one));
   let left = order.count;
@@ -203,8 +228,8 @@ interface Frame {
   bytes: Uint8Array;
 }
 
-async function serve(conn: Deno.TcpConn): Promise<void> {
-  conn.setNoDelay(true);
+async function serve(conn: Deno.TcpConn | Deno.TlsConn): Promise<void> {
+  if ("setNoDelay" in conn) conn.setNoDelay(true);
   const reader = new Reader(conn);
   const head = await reader.head();
   const key = /^sec-websocket-key: *(\S+)/im.exec(head)![1];
@@ -215,19 +240,20 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
   const accept = btoa(String.fromCharCode(...new Uint8Array(digest)));
   const url = new URL(head.split(" ")[1]!, "ws://127.0.0.1");
   const deflates = url.pathname === "/deflate";
-  await writeAll(
-    conn,
-    encoder.encode(
-      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" +
-        `Connection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n` +
-        (deflates ? DEFLATE : "") +
-        "\r\n",
-    ),
+  const answer = encoder.encode(
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" +
+      `Connection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n` +
+      (deflates ? DEFLATE : "") +
+      "\r\n",
   );
+  // In one write, since a second one would wait for an acknowledgement: over TLS,
+  // Deno cannot turn off Nagle's algorithm.
+  const hello = url.pathname === "/hello"
+    ? frame(1, encoder.encode("hello"))
+    : new Uint8Array();
+  await writeAll(conn, concat([answer, hello]));
 
-  if (url.pathname === "/hello") {
-    await writeAll(conn, frame(1, encoder.encode("hello")));
-  } else if (url.pathname === "/feed") {
+  if (url.pathname === "/feed") {
     const [count, size] = ["count", "size"].map((it) =>
       Number(url.searchParams.get(it))
     );
@@ -245,11 +271,24 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  console.log(listener.addr.port);
+async function listen(
+  listener: Deno.Listener<Deno.TcpConn | Deno.TlsConn>,
+): Promise<void> {
   for await (const conn of listener) {
     // An error means that the client has hung up, as the one of a pre-flight does.
     serve(conn).catch(() => {}).finally(() => conn.close());
   }
+}
+
+if (import.meta.main) {
+  const plain = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const [cert, key] = Deno.args;
+  const secure = Deno.listenTls({
+    hostname: "127.0.0.1",
+    port: 0,
+    cert: await Deno.readTextFile(cert!),
+    key: await Deno.readTextFile(key!),
+  });
+  console.log(JSON.stringify([plain.addr.port, secure.addr.port]));
+  await Promise.all([listen(plain), listen(secure)]);
 }
