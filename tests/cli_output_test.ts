@@ -3,10 +3,12 @@ import { run, start } from "./fixtures/cli.ts";
 import { path, workplace } from "./fixtures/command.ts";
 import { frame, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
-import { eventually } from "./fixtures/wait.ts";
+import { delay, eventually } from "./fixtures/wait.ts";
+import { concat } from "../src/replay/lines.ts";
 import { Numbering } from "../src/cli/files/rotation.ts";
 
 const LOCAL = "--allow-net=127.0.0.1";
+const DIRECT = ["--capture", "direct"];
 const windows = Deno.build.os === "windows";
 
 /** The messages of a feed, each with its number. */
@@ -14,26 +16,30 @@ function numbered(from: number, to: number): string[] {
   return Array.from({ length: to - from }, (_, i) => `message ${from + i}`);
 }
 
-/** A feed that sends `count` numbered messages as fast as they are taken, then closes. */
-function numberedFeed(count: number, pause = () => Promise.resolve()) {
-  return rawServer(async (peer) => {
+/** A feed for one connection that sends numbered messages, a hundred every other millisecond, until it is told to close. */
+function numberedFeed() {
+  let isOver = false;
+  let sent = 0;
+  const server = rawServer(async (peer) => {
     await peer.readHead();
     await peer.upgrade();
-    for (let i = 0; i < count; i += 100) {
-      const frames = numbered(i, i + 100).map((text) => frame(1, text));
-      const size = frames.reduce((sum, { length }) => sum + length, 0);
-      const block = new Uint8Array(size);
-      let at = 0;
-      for (const bytes of frames) {
-        block.set(bytes, at);
-        at += bytes.length;
-      }
-      await peer.write(block);
-      await pause();
+    while (!isOver) {
+      const frames = numbered(sent, sent += 100).map((text) => frame(1, text));
+      await peer.write(concat(frames));
+      await delay(2);
     }
     await peer.closeFrame(1000);
     await peer.waitForEnd();
   });
+  return {
+    url: server.url,
+    /** Closes the connection. Returns how many messages were sent. */
+    close() {
+      isOver = true;
+      return sent;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }
 
 /** The lines of a recording as objects. */
@@ -51,35 +57,28 @@ Deno.test({
   name: "SIGHUP opens the output anew, and loses and cuts no message",
   ignore: windows,
   async fn() {
-    const COUNT = 30_000;
-    await using server = numberedFeed(
-      COUNT,
-      () => new Promise((resolve) => setTimeout(resolve, 2)),
-    );
+    await using server = numberedFeed();
     await using place = await workplace();
     const file = `${place.folder}/feed.ndjson`;
     await using running = start(
-      ["-q", "--format", "ndjson", "-o", file, server.url],
+      ["-q", "--format", "ndjson", "-o", file, ...DIRECT, server.url],
       { permissions: [LOCAL, "--allow-write"] },
     );
     const files: string[] = [];
     const size = () => Deno.stat(file).then(({ size }) => size, () => 0);
-    let over = false;
-    void running.process.status.then(() => over = true);
-    while (!over) {
-      await eventually(async () => over || await size() > 20_000, "messages");
-      if (over) break;
+    while (files.length < 10) {
+      await eventually(async () => await size() > 20_000, "messages");
       const old = `${place.folder}/old.${files.length}`;
       await Deno.rename(file, old);
       files.push(old);
       // More of them than are needed do no harm.
       for (let i = 0; i < 5; i++) running.process.kill("SIGHUP");
-      await eventually(async () => over || await size() > 0, "a new file");
+      await eventually(async () => await size() > 0, "a new file");
     }
+    const count = server.close();
     const { code, stderr } = await running.result();
     assertEquals([code, stderr], [0, ""]);
     files.push(file);
-    assert(files.length > 5, `${files.length} files`);
     const all: unknown[] = [];
     for (const name of files) {
       const lines = await recorded(name);
@@ -87,7 +86,7 @@ Deno.test({
       assertEquals(lines.at(-1)?.type, name === file ? "close" : "stop");
       all.push(...messagesOf(lines));
     }
-    assertEquals(all, numbered(0, COUNT));
+    assertEquals(all, numbered(0, count));
   },
 });
 

@@ -10,6 +10,7 @@ export class Stop implements Disposable {
   code: ExitCode | null = null;
   readonly #controller = new AbortController();
   #signalled = false;
+  #beforeExit = () => {};
   #cancelTimer = () => {};
   readonly #listeners: [Deno.Signal, () => void][] = [];
 
@@ -18,24 +19,28 @@ export class Stop implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Starts to listen for signals. */
+  /** Starts to listen for signals. `beforeExit` is called if a second one ends the process. */
   listen(beforeExit: () => void): void {
+    this.#beforeExit = beforeExit;
     // Windows knows no SIGTERM; a closed console or `taskkill` ends it there.
     const codes: [Deno.Signal, ExitCode][] = Deno.build.os === "windows"
       ? [["SIGINT", EXIT.interrupted], ["SIGBREAK", EXIT.interrupted]]
       : [["SIGINT", EXIT.interrupted], ["SIGTERM", EXIT.terminated]];
     for (const [name, code] of codes) {
-      const listener = () => {
-        if (this.#signalled) {
-          beforeExit();
-          Deno.exit(code);
-        }
-        this.#signalled = true;
-        this.request(code);
-      };
+      const listener = () => this.interrupt(code);
       Deno.addSignalListener(name, listener);
       this.#listeners.push([name, listener]);
     }
+  }
+
+  /** Does what a signal does: the first one asks for an end, a second one ends the process. */
+  interrupt(code: ExitCode): void {
+    if (this.#signalled) {
+      this.#beforeExit();
+      Deno.exit(code);
+    }
+    this.#signalled = true;
+    this.request(code);
   }
 
   /** Asks the command to end well, with an exit code. */

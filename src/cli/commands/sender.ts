@@ -1,5 +1,3 @@
-import { standardInput } from "../files/input.ts";
-import { lines } from "../../replay/lines.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Notes } from "../terminal/stderr.ts";
 import { decodeText } from "../terminal/text.ts";
@@ -12,24 +10,30 @@ import type { Connection } from "./connect.ts";
 export class Sender {
   readonly #settings: Pick<TapSettings, "send" | "binary" | "input">;
   readonly #notes: Notes;
+  readonly #input: () => AsyncIterable<Uint8Array[]>;
   readonly #onSent: () => void;
   #connection: Connection | null = null;
   #next = Promise.withResolvers<void>();
   #reading = false;
   /** Whether there is nothing left to read. */
   #done = false;
+  /** Whether it has been said that messages wait for a connection. */
+  #isTold = false;
 
   /**
+   * @param input Called when the first connection is open. Gives the lines to send.
    * @param onSent Called when all that there was to send has been sent on the
    * connection that is open.
    */
   constructor(
     settings: Pick<TapSettings, "send" | "binary" | "input">,
     notes: Notes,
+    input: () => AsyncIterable<Uint8Array[]>,
     onSent: () => void,
   ) {
     this.#settings = settings;
     this.#notes = notes;
+    this.#input = input;
     this.#onSent = onSent;
   }
 
@@ -41,6 +45,7 @@ export class Sender {
       return; // it has ended: who receives learns why
     }
     this.#connection = connection;
+    this.#isTold = false;
     this.#next.resolve();
     if (!this.#reading) {
       this.#reading = true;
@@ -51,7 +56,7 @@ export class Sender {
   }
 
   async #forwardInput(): Promise<void> {
-    for await (const found of lines(standardInput())) {
+    for await (const found of this.#input()) {
       for (const line of found) await this.#forward(line);
     }
   }
@@ -68,6 +73,10 @@ export class Sender {
 
   async #send(message: string | Uint8Array): Promise<void> {
     while (true) {
+      if (this.#connection === null && !this.#isTold) {
+        this.#isTold = true;
+        this.#notes.say("what is to be sent waits for the next connection");
+      }
       while (this.#connection === null) await this.#next.promise;
       const connection: Connection = this.#connection;
       try {

@@ -17,6 +17,9 @@ import { Output, type Section } from "../files/output.ts";
 import { arrivals } from "./arrivals.ts";
 import { Sender } from "./sender.ts";
 import { Silence } from "./silence.ts";
+import { Conversation, isConversation } from "../terminal/conversation.ts";
+import { standardInput } from "../files/input.ts";
+import { lines } from "../../replay/lines.ts";
 import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
 import { closeLine, openLine, stopLine } from "../../replay/recording.ts";
 import {
@@ -36,6 +39,7 @@ export async function tap(
   stop: Stop,
 ): Promise<ExitCode> {
   using output = new Output(settings.output, {
+    rotate: settings.rotate,
     onFailure: () => run.end(),
   });
   const run = new Run(settings, notes, stop, output);
@@ -69,6 +73,7 @@ class Run {
   #connection: Connection | null = null;
   /** How the server closed the connection that was the last one. */
   #closed: CloseInfo | null = null;
+  #conversation: Conversation | null = null;
   /** How many messages may still come. */
   #left: number;
 
@@ -108,6 +113,7 @@ class Run {
     const sender = new Sender(
       this.#settings,
       this.#notes,
+      () => this.#input(),
       () => silence.start(),
     );
     this.#stop.requestAfter(duration, EXIT.ended);
@@ -156,7 +162,30 @@ class Run {
         await this.#showRefusal(error.response);
       }
       throw error;
+    } finally {
+      await this.#endConversation();
     }
+  }
+
+  /** The lines to send: what is typed at a terminal, otherwise standard input. */
+  async *#input(): AsyncGenerator<Uint8Array[]> {
+    if (!isConversation()) return yield* lines(standardInput());
+    this.#notes.say("type a line to send it, Ctrl-D to close");
+    this.#conversation = await Conversation.start({
+      onEnd: () => {
+        // With --wait, answers may still come.
+        if (this.#settings.wait === Infinity) this.#stop.request(EXIT.ended);
+      },
+      onInterrupt: () => this.#stop.interrupt(EXIT.interrupted),
+    });
+    this.#output.screen = this.#notes.screen = this.#conversation;
+    yield* this.#conversation.lines();
+  }
+
+  /** Gives the terminal back. */
+  async #endConversation(): Promise<void> {
+    await this.#conversation?.[Symbol.asyncDispose]();
+    this.#output.screen = this.#notes.screen = null;
   }
 
   /**

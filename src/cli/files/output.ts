@@ -7,7 +7,9 @@
 
 import { after } from "../../timers.ts";
 import { EXIT, fileError, OutputClosed } from "../errors.ts";
-import { Numbering, type Rotation } from "./rotation.ts";
+import type { Screen } from "../terminal/conversation.ts";
+import type { Extent } from "../flags/read.ts";
+import { Numbering } from "./rotation.ts";
 
 /** A chunk of this many bytes shows that the feed is a fast one. */
 const LARGE_CHUNK = 32 * 1024;
@@ -26,7 +28,7 @@ export interface Section {
 /** Options of {@linkcode Output}. */
 export interface OutputOptions {
   /** When the file is renamed, and a new one begun. */
-  readonly rotate?: Rotation | null;
+  readonly rotate?: Extent | null;
   /** Called when the file could not be opened anew. Every later write throws. */
   readonly onFailure?: () => void;
 }
@@ -39,6 +41,8 @@ export class Output implements Disposable {
   readonly colors: boolean;
   /** What ends a file and begins the next one; `null` while there is no connection. */
   section: Section | null = null;
+  /** Where the terminal is shared with a line that is being typed; `null` if it is not. */
+  screen: Screen | null = null;
   /** Why the file could not be opened anew or renamed, if that has happened. */
   failure: Error | null = null;
   readonly #path: string | null;
@@ -119,7 +123,8 @@ export class Output implements Disposable {
       if (bytes.length >= LARGE_CHUNK) {
         this.#onDisk ??= await isOnDisk();
       }
-      if (this.#onDisk && bytes.length >= LARGE_CHUNK) {
+      if (this.screen !== null) await this.screen.print(bytes);
+      else if (this.#onDisk && bytes.length >= LARGE_CHUNK) {
         writeAllSync(this.#file, bytes);
       } else {
         for (let start = 0; start < bytes.length;) {

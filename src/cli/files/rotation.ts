@@ -1,13 +1,8 @@
 /**
- * When an output file is full, and what it is then called.
+ * What an output file is called when it is full.
  *
  * @module
  */
-
-/** How much a file may hold, or how long it is written to. */
-export type Rotation =
-  | { readonly bytes: number }
-  | { readonly milliseconds: number };
 
 /**
  * Gives the names of full files: `feed.1.ndjson`, `feed.2.ndjson` and so on for

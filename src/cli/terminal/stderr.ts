@@ -1,3 +1,4 @@
+import type { Screen } from "./conversation.ts";
 import { count, number, size, time } from "./text.ts";
 
 const ENCODER = new TextEncoder();
@@ -10,6 +11,8 @@ export class Notes {
   readonly colors: boolean;
   /** Whether nothing but errors is written. */
   readonly quiet: boolean;
+  /** Where the terminal is shared with a line that is being typed; `null` if it is not. */
+  screen: Screen | null = null;
   #line = "";
 
   constructor(quiet: boolean) {
@@ -45,6 +48,10 @@ export class Notes {
 
   #put(text: string): void {
     const bytes = ENCODER.encode(text);
+    if (this.screen !== null && this.isTerminal) {
+      this.screen.print(bytes).catch(() => {}); // as below
+      return;
+    }
     try {
       for (let start = 0; start < bytes.length;) {
         start += Deno.stderr.writeSync(bytes.subarray(start));
