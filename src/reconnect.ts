@@ -53,7 +53,11 @@ export interface Attempt {
    * first. As for `maxAttempts`, a round over several URLs is one attempt.
    */
   number: number;
-  /** What ended the last connection or the last attempt; `null` for the first attempt. */
+  /**
+   * What came last: what ended the last connection or the last attempt, or why the
+   * URL before failed, in a round over several URLs. `null` if nothing was tried
+   * yet.
+   */
   last: {
     /** The error, as `onRetry` gets it. */
     error: Error;
@@ -498,7 +502,8 @@ function parseSources(
 }
 
 /** One round over the URLs. */
-interface Round extends Pick<Attempt, "number" | "last"> {
+interface Round {
+  readonly number: number;
   /** The headers of this round, once they are known. */
   headers?: HeadersInit;
   /** The subprotocols of this round, once they are known. */
@@ -589,7 +594,7 @@ class Loop {
       }
 
       const { url } = tried;
-      this.#last = { error, url, lastMessageAt: this.#lastMessageAt };
+      this.#noteLast({ error, url });
       const delayMs = delayAfter(error, ++delays, policy);
       await unlessAborted(
         signal,
@@ -604,19 +609,24 @@ class Loop {
    * answer, or answers that it does not exist, is followed by the next.
    */
   async #attempt(): Promise<Connected | Failed> {
-    const round: Round = { number: ++this.#number, last: this.#last };
+    const round: Round = { number: ++this.#number };
     const missing: Source[] = [];
     let notFound: Failed | undefined;
     let result: Connected | Failed | undefined;
     for (const source of [...this.#live]) {
       const tried = await this.#try(source, round);
-      if ("error" in tried && isMissing(tried.error)) {
+      if (!("error" in tried)) {
+        result = tried;
+        break;
+      }
+      this.#noteLast(tried);
+      if (isMissing(tried.error)) {
         missing.push(source);
         notFound = tried;
-        continue;
+      } else {
+        result = tried;
+        if (!tried.next) break;
       }
-      result = tried;
-      if (!("error" in tried && tried.next)) break;
     }
     if (result === undefined) return notFound!;
     for (const source of missing) {
@@ -644,7 +654,7 @@ class Loop {
     );
     const attempt: Attempt = {
       number: round.number,
-      last: round.last && { ...round.last },
+      last: this.#last && { ...this.#last },
       signal: AbortSignal.any([signal, late.signal]),
     };
     let url = "";
@@ -697,6 +707,10 @@ class Loop {
       notesMessages: this.#isTold,
     });
     return { entry: [connection, response], ended, url: target.url.href };
+  }
+
+  #noteLast({ error, url }: Pick<Failed, "error" | "url">): void {
+    this.#last = { error, url, lastMessageAt: this.#lastMessageAt };
   }
 
   /** Calls `onConnect`, ignoring the error that the connection ended meanwhile. */
