@@ -6,7 +6,7 @@
  */
 
 import { OPCODE } from "./frame.ts";
-import { checkText, decodeText, UTF8 } from "./utf8.ts";
+import { checkText, decodeText, isText, UTF8 } from "./utf8.ts";
 
 /** Receives the messages of a {@linkcode Receiver}. */
 export interface MessageHandler {
@@ -24,11 +24,11 @@ export interface MessageHandler {
 const TEXT_FRAME = 0x80 | OPCODE.text;
 const BINARY_FRAME = 0x80 | OPCODE.binary;
 
-/**
- * The longest run, in bytes. A message that is kept keeps the string or the
- * `ArrayBuffer` of its run alive, hence the limit.
- */
-const MAX_RUN = 4096;
+// The longest run of texts that are decoded, and of messages that are copied, in
+// bytes. A message that is kept keeps the string or the `ArrayBuffer` of its run
+// alive, hence the limit.
+const MAX_DECODED_RUN = 4096;
+const MAX_COPIED_RUN = 8192;
 
 /** The largest message in a run, in bytes. Larger ones are handled alone. */
 const MAX_IN_RUN = 1024;
@@ -38,8 +38,8 @@ const MAX_SINGLES = 4096;
 
 // The indices at which the messages of a run start and end. Runs are handled one at
 // a time, so all receivers share them.
-const STARTS = new Uint32Array(MAX_RUN / 2);
-const ENDS = new Uint32Array(MAX_RUN / 2);
+const STARTS = new Uint32Array(MAX_COPIED_RUN / 2);
+const ENDS = new Uint32Array(MAX_COPIED_RUN / 2);
 
 /** Whether a frame with this first byte may begin a run. */
 export function mayBeginRun(first: number | undefined): boolean {
@@ -82,8 +82,12 @@ export class Runs {
    */
   take(bytes: Uint8Array, at: number): number {
     const first = bytes[at]!;
-    if (first === TEXT_FRAME && this.#singles > 0) return at;
-    const limit = Math.min(at + MAX_RUN, bytes.length);
+    const isDecoded = first === TEXT_FRAME && this.#decodes;
+    if (isDecoded && this.#singles > 0) return at;
+    const limit = Math.min(
+      at + (isDecoded ? MAX_DECODED_RUN : MAX_COPIED_RUN),
+      bytes.length,
+    );
     let count = 0;
     let end = at;
     while (end + 2 <= limit && bytes[end] === first) {
@@ -101,13 +105,28 @@ export class Runs {
       ENDS[count++] = end;
     }
     if (count === 0) return at;
-    if (first === BINARY_FRAME) this.#giveViews(bytes, at, end, count, false);
-    else if (!this.#decodes) this.#takeTexts(bytes, at, end, count);
-    else this.#decode(bytes, at, end, count);
+    if (isDecoded) this.#decode(bytes, at, end, count);
+    else if (first === TEXT_FRAME) this.#checkTexts(bytes, at, end, count);
+    else this.#giveViews(bytes, at, end, count, false);
     return end;
   }
 
-  /** Gives views of a copy of a run, whose messages need no check. */
+  /** Checks a run of texts that are not decoded, and gives views of a copy. */
+  #checkTexts(bytes: Uint8Array, at: number, end: number, count: number): void {
+    blankHeaders(bytes, at, count);
+    // The blanks between the texts are ASCII, so all are UTF-8 if the run is.
+    if (isText(bytes.subarray(at, end))) {
+      this.#giveViews(bytes, at, end, count, true);
+      return;
+    }
+    for (let i = 0; i < count && !this.dropsRest; i++) {
+      const text = slice(bytes, STARTS[i]!, ENDS[i]!);
+      checkText(text);
+      this.#handler.onMessage(text, true);
+    }
+  }
+
+  /** Gives views of a copy of a run. */
   #giveViews(
     bytes: Uint8Array,
     at: number,
@@ -115,41 +134,26 @@ export class Runs {
     count: number,
     isText: boolean,
   ): void {
+    const handler = this.#handler;
     if (count === 1) {
-      this.#handler.onMessage(slice(bytes, STARTS[0]!, end), isText);
+      handler.onMessage(slice(bytes, STARTS[0]!, end), isText);
       return;
     }
     const { buffer } = slice(bytes, at, end);
     for (let i = 0; i < count && !this.dropsRest; i++) {
       const start = STARTS[i]!;
-      this.#handler.onMessage(
+      handler.onMessage(
         new Uint8Array(buffer, start - at, ENDS[i]! - start),
         isText,
       );
     }
   }
 
-  /** Checks a run of texts, and gives views of a copy. */
-  #takeTexts(bytes: Uint8Array, at: number, end: number, count: number): void {
-    blankHeaders(bytes, at, count);
-    if (!isAscii(bytes, at, end)) {
-      for (let i = 0; i < count && !this.dropsRest; i++) {
-        const text = slice(bytes, STARTS[i]!, ENDS[i]!);
-        checkText(text);
-        this.#handler.onMessage(text, true);
-      }
-      return;
-    }
-    this.#giveViews(bytes, at, end, count, true);
-  }
-
   /** Decodes a run of texts. */
   #decode(bytes: Uint8Array, at: number, end: number, count: number): void {
+    const handler = this.#handler;
     if (count === 1) {
-      this.#handler.onMessage(
-        decodeText(bytes.subarray(STARTS[0], end)),
-        true,
-      );
+      handler.onMessage(decodeText(bytes.subarray(STARTS[0], end)), true);
       return;
     }
     blankHeaders(bytes, at, count);
@@ -157,17 +161,14 @@ export class Runs {
     if (text.length === end - at && !text.includes("\ufffd")) {
       this.#nextSingles = 16;
       for (let i = 0; i < count && !this.dropsRest; i++) {
-        this.#handler.onMessage(
-          text.slice(STARTS[i]! - at, ENDS[i]! - at),
-          true,
-        );
+        handler.onMessage(text.slice(STARTS[i]! - at, ENDS[i]! - at), true);
       }
       return;
     }
     this.#singles = this.#nextSingles;
     this.#nextSingles = Math.min(this.#nextSingles * 2, MAX_SINGLES);
     for (let i = 0; i < count && !this.dropsRest; i++) {
-      this.#handler.onMessage(
+      handler.onMessage(
         decodeText(bytes.subarray(STARTS[i]!, ENDS[i]!)),
         true,
       );
@@ -180,13 +181,6 @@ function blankHeaders(bytes: Uint8Array, at: number, count: number): void {
   for (let i = 0, from = at; i < count; from = ENDS[i++]!) {
     for (let j = from; j < STARTS[i]!; j++) bytes[j] = 0;
   }
-}
-
-/** Whether the bytes between two indices are ASCII. */
-function isAscii(bytes: Uint8Array, at: number, end: number): boolean {
-  let all = 0;
-  for (let i = at; i < end; i++) all |= bytes[i]!;
-  return all < 0x80;
 }
 
 function slice(
