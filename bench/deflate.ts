@@ -48,7 +48,7 @@ const parameters = {
 const INFLATE: Record<string, () => Work | Promise<Work>> = {
   "pako, as wstap uses it": async () => {
     const { inflater } = await createDeflate(parameters);
-    return (bytes) => inflater.push(bytes.subarray(0, -4), true);
+    return (bytes) => inflater.push(bytes.subarray(0, -4), true, 2 ** 20);
   },
   fflate: () => {
     const stream = new Inflate(() => {});

@@ -25,6 +25,7 @@ import {
   parseAgreement,
 } from "../websocket/deflate.ts";
 import { dial } from "./dial.ts";
+import { loadTextCheck } from "../websocket/utf8.ts";
 import { DirectSocket } from "./socket.ts";
 
 /** Opens wstap's own WebSocket: connects, makes the handshake, and returns a socket over the same connection. */
@@ -66,6 +67,7 @@ export async function openDirect(
     );
     if (!(response instanceof HandshakeResponse)) return response;
     const deflate = parameters && await createDeflate(parameters);
+    if (!context.decode) await loadTextCheck();
     signal.throwIfAborted();
     opened = true;
     const { headers: fields } = answer;

@@ -10,7 +10,7 @@
 import type { ZStream } from "npm:pako@3.0.3";
 import { quote } from "../escape.ts";
 import { ProtocolError } from "./protocol_error.ts";
-import { type Inflater, MAX_INFLATED } from "./receiver.ts";
+import type { Inflater } from "./receiver.ts";
 
 /** The value of `Sec-WebSocket-Extensions` in the request. */
 export const OFFER = "permessage-deflate; client_max_window_bits";
@@ -92,6 +92,14 @@ const CHUNK = 32 * 1024;
 /** The largest output buffer that is kept for the next message, in bytes. */
 const MAX_KEPT = 1024 * 1024;
 
+/** The output after which inflating stops, in bytes. What a message inflates to is collected in pieces of this size. */
+const MAX_INFLATED = 256 * 1024;
+
+// What takes time though it gives no output, as the bytes of output that take as long:
+// a byte of input (a block's table of codes) and a new series of blocks.
+const COST_OF_INPUT = 16;
+const COST_OF_SERIES = 256;
+
 /**
  * The buffer for output. Inflating and deflating are synchronous, so all connections
  * share it, and none keeps one.
@@ -150,6 +158,7 @@ const HEAD = 16180;
 class PakoInflater implements Inflater {
   taken = 0;
   isDone = true;
+  cost = 0;
   readonly #pako: Pako;
   readonly #stream: ZStream;
   readonly #noContext: boolean;
@@ -166,22 +175,31 @@ class PakoInflater implements Inflater {
     pako.zlibInflateInit2(this.#stream, -15);
   }
 
-  push(part: Uint8Array, last: boolean): Uint8Array<ArrayBuffer> {
+  push(
+    part: Uint8Array,
+    last: boolean,
+    budget: number,
+  ): Uint8Array<ArrayBuffer> {
     const stream = this.#stream;
     stream.output = shared;
     stream.next_out = 0;
     stream.avail_out = shared.length;
+    this.cost = 0;
     if (last && part.length <= MAX_JOINED) {
       const tail = TAIL.subarray(TAIL.length - this.#tailLeft);
       this.#joined.set(part);
       this.#joined.set(tail, part.length);
-      const taken = this.#inflate(this.#joined, part.length + tail.length);
+      const taken = this.#inflate(
+        this.#joined,
+        part.length + tail.length,
+        budget,
+      );
       this.taken = Math.min(taken, part.length);
       this.#tailLeft -= taken - this.taken;
     } else {
-      this.taken = this.#inflate(part, part.length);
+      this.taken = this.#inflate(part, part.length, budget);
       if (last && this.isDone) {
-        this.#tailLeft -= this.#inflate(TAIL, TAIL.length);
+        this.#tailLeft -= this.#inflate(TAIL, TAIL.length, budget);
       }
     }
     if (last && this.isDone) {
@@ -193,27 +211,33 @@ class PakoInflater implements Inflater {
       }
     }
     stream.input = stream.output = EMPTY;
+    this.cost += stream.next_out;
     return shared.subarray(0, stream.next_out);
   }
 
-  /** Inflates until the input is used up or there is enough output. Returns how much of the input was taken. */
-  #inflate(input: Uint8Array, length: number): number {
+  /** Inflates until the input or the budget is used up, or there is enough output. Returns how much of the input was taken. */
+  #inflate(input: Uint8Array, length: number, budget: number): number {
     const pako = this.#pako;
     const stream = this.#stream;
+    const affordable = Math.ceil(budget / COST_OF_INPUT);
     stream.input = input;
     stream.next_in = 0;
-    stream.avail_in = length;
+    stream.avail_in = Math.min(length, affordable);
     while (true) {
       const status = pako.zlibInflate(stream, pako.Z_SYNC_FLUSH);
-      if (status === pako.Z_STREAM_END) this.#restart();
-      else if (status !== pako.Z_OK && status !== pako.Z_BUF_ERROR) {
+      if (status === pako.Z_STREAM_END) {
+        this.#restart();
+        this.cost += COST_OF_SERIES;
+      } else if (status !== pako.Z_OK && status !== pako.Z_BUF_ERROR) {
         throw new ProtocolError(1007, "a compressed message is not deflate");
       }
-      this.isDone = stream.avail_in === 0 && stream.avail_out > 0;
-      if (this.isDone) return length;
-      if (stream.avail_out === 0) {
-        if (shared.length >= MAX_INFLATED) return stream.next_in;
+      const isUsedUp = stream.avail_in === 0 && stream.avail_out > 0;
+      if (stream.avail_out === 0 && shared.length < MAX_INFLATED) {
         growOutput(stream);
+      } else if (isUsedUp || stream.avail_out === 0 || this.cost >= budget) {
+        this.isDone = isUsedUp && stream.next_in === length;
+        this.cost += stream.next_in * COST_OF_INPUT;
+        return stream.next_in;
       }
     }
   }

@@ -34,24 +34,29 @@ export interface ControlHandler {
 export interface Inflater {
   /** The number of bytes that the last call of `push()` has taken. */
   readonly taken: number;
-  /** Whether the last call of `push()` has given all that there is to the part. */
-  readonly isDone: boolean;
   /**
-   * Inflates a part of a message until it is used up or has given at least
-   * {@linkcode MAX_INFLATED} bytes. In the second case the call must be repeated with
-   * what it has not taken, even if that is nothing.
+   * Whether the last call of `push()` has given all that there is to the part. If
+   * not, the call must be repeated with what it has not taken, even if that is nothing.
+   */
+  readonly isDone: boolean;
+  /** How much work the last call of `push()` was, in bytes of output that take as long. */
+  readonly cost: number;
+  /**
+   * Inflates a part of a message, or a beginning of it.
    *
    * @param last Whether it is the last part of the message.
+   * @param budget The cost after which the call stops, give or take 10%.
    * @returns The output. The next call of any inflater or deflater overwrites it.
    * @throws {ProtocolError} With code 1007 if the part is not valid deflate data.
    */
-  push(part: Uint8Array, last: boolean): Uint8Array<ArrayBuffer>;
+  push(
+    part: Uint8Array,
+    last: boolean,
+    budget: number,
+  ): Uint8Array<ArrayBuffer>;
   /** Releases the memory. */
   close(): void;
 }
-
-/** The output after which one call of an {@linkcode Inflater} stops, in bytes. */
-export const MAX_INFLATED = 256 * 1024;
 
 /** Options of {@linkcode Receiver}. */
 export interface ReceiverOptions {
@@ -80,10 +85,8 @@ export interface ReceiverOptions {
 /** The largest part of a text message that is checked as it arrives, in bytes. Larger ones are checked when the message is decoded. */
 const MAX_CHECKED = 1024;
 
-// What one call of `push()` inflates: it stops after 1 MiB of output, or after 64 KiB
-// of input that gives nothing, which takes some 10 milliseconds at the worst.
+/** The cost of what one call of `push()` inflates, which takes some 10 milliseconds at the worst. */
 const INFLATING_PER_PUSH = 1024 * 1024;
-const COST_PER_COMPRESSED_BYTE = 16;
 
 /** The length of the longest payload of a control frame, in bytes. */
 const MAX_CONTROL = 125;
@@ -151,7 +154,7 @@ export class Receiver {
     this.#masked = options.peer === "client";
     this.#maxMessage = options.maxMessage ?? MAX_MESSAGE;
     this.#decodes = options.decode ?? true;
-    this.#runs = new Runs(messages, this.#decodes);
+    this.#runs = new Runs(messages, this.#decodes, this.#maxMessage);
   }
 
   /**
@@ -395,12 +398,11 @@ export class Receiver {
   #inflatePayload(bytes: Uint8Array, at: number, end: number): number {
     const inflater = this.#inflater!;
     do {
-      const affordable = Math.ceil(this.#budget / COST_PER_COMPRESSED_BYTE);
-      const part = bytes.subarray(at, Math.min(end, at + affordable));
+      const part = bytes.subarray(at, end);
       const last = part.length === this.#left && this.#fin;
       const maskAt = this.#maskAt;
       this.#unmask(part);
-      const output = inflater.push(part, last);
+      const output = inflater.push(part, last, this.#budget);
       const { taken } = inflater;
       if (this.#message.length + output.length > this.#maxMessage) {
         throw tooLarge(this.#maxMessage);
@@ -412,7 +414,7 @@ export class Receiver {
       }
       at += taken;
       this.#left -= taken;
-      this.#budget -= output.length + taken * COST_PER_COMPRESSED_BYTE;
+      this.#budget -= inflater.cost;
       if (this.#budget <= 0) this.#stopped = true;
       const isWhole = this.#left === 0 && inflater.isDone;
       if (isWhole) this.#left = -1;

@@ -30,7 +30,7 @@ const BINARY_FRAME = 0x80 | OPCODE.binary;
 const MAX_DECODED_RUN = 4096;
 const MAX_COPIED_RUN = 8192;
 
-/** The largest message in a run, in bytes. Larger ones are handled alone. */
+/** The largest message in a run, in bytes, unless a lower limit holds. Larger ones are handled alone. */
 const MAX_IN_RUN = 1024;
 
 /** The largest number of messages that are decoded alone after a run that was not ASCII. */
@@ -56,15 +56,21 @@ export class Runs {
   dropsRest = false;
   readonly #handler: MessageHandler;
   readonly #decodes: boolean;
+  readonly #longest: number;
   /** The number of texts to decode alone before the next run of texts is tried. */
   #singles = 0;
   /** The value of `#singles` after the next run that is not ASCII. */
   #nextSingles = 16;
 
-  /** @param decodes Whether texts become strings. */
-  constructor(handler: MessageHandler, decodes: boolean) {
+  /**
+   * @param decodes Whether texts become strings.
+   * @param maxMessage The largest size of a message in bytes. Larger ones are left
+   * to the caller.
+   */
+  constructor(handler: MessageHandler, decodes: boolean, maxMessage: number) {
     this.#handler = handler;
     this.#decodes = decodes;
+    this.#longest = Math.min(MAX_IN_RUN, maxMessage);
   }
 
   /** Counts a text that was decoded alone. */
@@ -96,10 +102,10 @@ export class Runs {
       if (length > 125) {
         if (length !== 126 || end + 4 > limit) break;
         length = bytes[end + 2]! << 8 | bytes[end + 3]!;
-        if (length < 126 || length > MAX_IN_RUN) break;
+        if (length < 126) break;
         start += 2;
       }
-      if (start + length > limit) break;
+      if (length > this.#longest || start + length > limit) break;
       STARTS[count] = start;
       end = start + length;
       ENDS[count++] = end;
