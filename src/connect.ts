@@ -2,6 +2,7 @@ import { WebSocketConnection } from "./connection.ts";
 import { after } from "./timers.ts";
 import { openDirect } from "./direct/open.ts";
 import { type HandshakeContext, handshakeError } from "./handshake.ts";
+import { CookieJar } from "./http/cookies.ts";
 import { redirected } from "./http/redirect.ts";
 import { parseTarget, type Target } from "./http/target.ts";
 import { openPlain } from "./native/plain.ts";
@@ -157,6 +158,7 @@ export async function open(
     () => stop.abort(timeoutError(handshakeTimeout)),
   );
   try {
+    const cookies = new CookieJar();
     for (let hops = 0;; hops++) {
       const result = await opening;
       if ("socket" in result) return result;
@@ -171,8 +173,9 @@ export async function open(
       if (typeof next === "string") {
         throw handshakeError(target, next, { response: result.response });
       }
+      cookies.store(target.url, result.response.headers);
       target = next;
-      opening = CAPTURES[capture](target, context);
+      opening = CAPTURES[capture](cookies.applyTo(target), context);
     }
   } finally {
     cancel();

@@ -51,6 +51,7 @@ export interface Redirect {
 /**
  * Concludes a handshake from its answer.
  *
+ * @param hint Continues the message of a refusal, after the status.
  * @returns The response if it is a valid upgrade, or a redirect to follow.
  * @throws {HandshakeError} If the server refused the handshake, with the
  * beginning of the body, or if the answer is not a valid upgrade, naming the rule
@@ -61,6 +62,7 @@ export function conclude(
   answer: Answer,
   expected: Omit<Expectation, "protocols">,
   context: HandshakeContext,
+  hint = "",
 ): HandshakeResponse | Redirect | Promise<never> {
   const { protocols } = target;
   const verdict = judge(answer, { ...expected, protocols });
@@ -72,10 +74,10 @@ export function conclude(
         response: respond(target, answer),
       });
     case "redirect":
-      if (!context.follow) return refuse(target, answer, context);
+      if (!context.follow) return refuse(target, answer, context, hint);
       return { location: verdict.location, response: respond(target, answer) };
     case "refusal":
-      return refuse(target, answer, context);
+      return refuse(target, answer, context, hint);
   }
 }
 
@@ -84,10 +86,11 @@ async function refuse(
   target: Target,
   answer: Answer,
   context: HandshakeContext,
+  hint: string,
 ): Promise<never> {
   const { status, statusText, headers, body } = answer;
   const start = await readBody(body, headers, context);
-  throw handshakeError(target, httpError(status, statusText), {
+  throw handshakeError(target, httpError(status, statusText) + hint, {
     response: respond(target, answer, start),
   });
 }
@@ -130,9 +133,22 @@ export async function readBody(
   const encoding = headers.get("content-encoding")?.trim().toLowerCase();
   const isGzip = encoding === "gzip" && start[0] === 0x1f && start[1] === 0x8b;
   if (!isGzip) return start;
-  const stream = new Blob([start]).stream()
-    .pipeThrough(new DecompressionStream("gzip"));
-  return await readStart(stream, context);
+  return await readStart(inflated(start), context);
+}
+
+/** The size of the pieces that are decompressed, in bytes. Each may become a thousand times as long. */
+const PIECE = 256;
+
+/** Decompresses gzip, no further than it is read by more than a few pieces. */
+function inflated(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
+  let at = 0;
+  const pieces = new ReadableStream<BufferSource>({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.subarray(at, at += PIECE));
+    },
+  }, { highWaterMark: 0 });
+  return pieces.pipeThrough(new DecompressionStream("gzip"));
 }
 
 /** Reads the first 64 KiB of a body, or the part of them that arrives within 5 seconds. */

@@ -39,7 +39,7 @@ export async function openDirect(
   const key = createKey();
   const headers = {
     ...requestHeaders(target, key),
-    ...(context.compression && { "sec-websocket-extensions": OFFER }),
+    ...(context.compression && { "Sec-WebSocket-Extensions": OFFER }),
   };
   const conn = await dialling;
   let opened = false;
@@ -48,6 +48,7 @@ export async function openDirect(
   try {
     signal.throwIfAborted();
     context.onRequest?.(describeRequest("direct", target, headers));
+    signal.throwIfAborted(); // what onRequest does may have aborted it
     const reader = new ResponseReader(conn);
     const answering = exchange(target, conn, reader, headers, signal);
     const accept = acceptFor(key); // computed while the server answers
@@ -100,7 +101,7 @@ async function exchange(
       conn,
       encodeHead(
         `GET ${url.pathname}${url.search} HTTP/1.1`,
-        Object.entries({ host: url.host, ...headers }),
+        Object.entries({ Host: url.host, ...headers }),
       ),
     );
     conn.setNoDelay?.(true); // it matters from the second write on

@@ -37,7 +37,7 @@ export function redirected(target: Target, location: string): Target | string {
   }
   const headers = { ...target.headers };
   if (!isSameOrigin(target.url, url)) {
-    for (const name of ["authorization", "cookie", "proxy-authorization"]) {
+    for (const name of ["Authorization", "Cookie", "Proxy-Authorization"]) {
       delete headers[name];
     }
   }

@@ -77,7 +77,7 @@ export interface HttpOptions {
 }
 
 /** The `User-Agent` that Deno itself sends. */
-const USER_AGENT = navigator.userAgent;
+export const USER_AGENT = navigator.userAgent;
 
 /** Returns the header fields of a handshake request (RFC 6455 section 4.1), without `Host`. */
 export function requestHeaders(
@@ -85,15 +85,15 @@ export function requestHeaders(
   key: string,
 ): Fields {
   return {
-    "accept-encoding": "identity",
-    "user-agent": USER_AGENT,
+    "Accept-Encoding": "identity",
+    "User-Agent": USER_AGENT,
     ...headers,
-    "connection": "Upgrade",
-    "upgrade": "websocket",
-    "sec-websocket-version": "13",
-    "sec-websocket-key": key,
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": key,
     ...(protocols.length > 0 && {
-      "sec-websocket-protocol": protocols.join(", "),
+      "Sec-WebSocket-Protocol": protocols.join(", "),
     }),
   };
 }
@@ -101,11 +101,11 @@ export function requestHeaders(
 /** Returns the header fields that Deno's WebSocket sends, without `Host` and `Sec-WebSocket-Key`. */
 export function socketHeaders(target: Target): Headers {
   const headers = new Headers(requestHeaders(target, ""));
-  for (const name of ["sec-websocket-key", "accept-encoding"]) {
+  for (const name of ["Sec-WebSocket-Key", "Accept-Encoding"]) {
     if (!Object.hasOwn(target.headers, name)) headers.delete(name);
   }
   headers.set("user-agent", USER_AGENT);
-  const own = target.headers["user-agent"];
+  const own = target.headers["User-Agent"];
   if (own !== undefined) headers.append("user-agent", own); // Deno sends both
   return headers;
 }

@@ -2,7 +2,7 @@ import type { HandshakeContext, Redirect } from "../handshake.ts";
 import type { Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
-import { createClient, needsClient } from "./client.ts";
+import { checkRoute } from "./client.ts";
 import { explain } from "./preflight.ts";
 import { openSocket } from "./socket.ts";
 
@@ -14,10 +14,8 @@ export async function openPlain(
   target: Target,
   context: HandshakeContext,
 ): Promise<Opened | Redirect> {
-  const client = needsClient(target, context) ? createClient(context) : null;
-  const opening = openSocket(target, context, client);
-  client?.close();
-  const socket = await opening;
+  checkRoute(target, context);
+  const socket = await openSocket(target, context);
   if (typeof socket === "string") return await explain(target, context, socket);
   const { protocol, extensions } = socket;
   const headers = {

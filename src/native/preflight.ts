@@ -8,11 +8,16 @@ import {
   type Redirect,
 } from "../handshake.ts";
 import { acceptFor, createKey } from "../http/key.ts";
-import { describeRequest, requestHeaders } from "../http/request.ts";
+import {
+  describeRequest,
+  requestHeaders,
+  USER_AGENT,
+} from "../http/request.ts";
 import { type Fields, httpUrl, type Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
-import { createClient } from "./client.ts";
+import { checkRoute, createClient } from "./client.ts";
+import { refusalHint } from "./hints.ts";
 import { openSocket } from "./socket.ts";
 
 /**
@@ -33,28 +38,22 @@ export async function openWithPreflight(
   target: Target,
   context: HandshakeContext,
 ): Promise<Opened | Redirect> {
-  let response: HandshakeResponse | Redirect;
-  let opening: ReturnType<typeof openSocket>;
-  {
-    using client = createClient(context);
-    response = await preflight(target, context, client);
-    if (!(response instanceof HandshakeResponse)) return response;
-    opening = openSocket(target, context, client);
-  } // the client is closed here, while the socket waits for the server
-  const socket = await opening;
+  checkRoute(target, context);
+  const response = await preflight(target, context);
+  if (!(response instanceof HandshakeResponse)) return response;
+  const socket = await openSocket(target, context);
   if (typeof socket !== "string") return { socket, response };
 
   await sleep(RETRY_DELAY, context.signal);
-  using client = createClient(context);
-  const second = await openSocket(target, context, client);
+  const second = await openSocket(target, context);
   if (typeof second !== "string") return { socket: second, response };
   return await explain(target, context, second);
 }
 
 /**
- * Sends a pre-flight request to find out why Deno's WebSocket did not open.
- * Deno's WebSocket does not reveal the answer, and on `wss:` it reports the same
- * message for every failure.
+ * Sends a pre-flight request to find out why Deno's WebSocket did not open, with
+ * the header fields that the WebSocket sends. Deno's WebSocket does not reveal the
+ * answer, and on `wss:` it reports the same message for every failure.
  *
  * @param failure The message of Deno's WebSocket.
  * @returns A redirect to follow, if that is the answer.
@@ -66,10 +65,9 @@ export async function explain(
   failure: string,
 ): Promise<Redirect> {
   const words = target.url.protocol === "ws:" ? ` (${failure})` : "";
-  using client = createClient(context);
   let answer;
   try {
-    answer = await preflight(target, context, client);
+    answer = await preflight(target, context, { asSocket: true });
   } catch (error) {
     if (!(error instanceof HandshakeError) || !isBlockedPort(error.cause)) {
       throw error;
@@ -93,13 +91,14 @@ export async function explain(
  * Sends one handshake request with `fetch`, and ends its connection as soon as the
  * answer is there.
  *
+ * @param options `asSocket` sends the header fields that Deno's WebSocket sends.
  * @returns The response, if it is a valid upgrade, or a redirect to follow.
  * @throws {HandshakeError} If there is another answer, or none.
  */
 async function preflight(
   target: Target,
   context: HandshakeContext,
-  client: Deno.HttpClient,
+  { asSocket = false } = {},
 ): Promise<HandshakeResponse | Redirect> {
   const { signal } = context;
   const key = createKey();
@@ -107,9 +106,11 @@ async function preflight(
   const stop = () => release.abort(DONE);
   signal.throwIfAborted();
   signal.addEventListener("abort", stop);
+  using client = createClient(context);
   try {
-    const headers = preflightHeaders(target, key);
+    const headers = preflightHeaders(target, key, asSocket);
     context.onRequest?.(describeRequest("preflight", target, headers));
+    signal.throwIfAborted(); // what onRequest does may have aborted it
     const answering = fetch(httpUrl(target.url), {
       headers,
       redirect: "manual",
@@ -130,6 +131,7 @@ async function preflight(
       { source: "preflight", status, statusText, headers: fields, body },
       { accept, native: true },
       context,
+      status === 101 ? "" : refusalHint(target, context, status, asSocket),
     );
   } finally {
     signal.removeEventListener("abort", stop);
@@ -138,12 +140,20 @@ async function preflight(
 }
 
 /** Returns the header fields, including those that `fetch` would add by itself, so that `onRequest` gets all of them. */
-function preflightHeaders(target: Target, key: string): Fields {
-  return {
-    "accept": "*/*",
-    "accept-language": "*",
+function preflightHeaders(
+  target: Target,
+  key: string,
+  asSocket: boolean,
+): Fields | [name: string, value: string][] {
+  const fields = {
+    "Accept": "*/*",
+    "Accept-Language": "*",
     ...requestHeaders(target, key),
   };
+  // Deno's WebSocket sends its own beside the caller's. An array can hold both.
+  return asSocket && "User-Agent" in target.headers
+    ? [["User-Agent", USER_AGENT], ...Object.entries(fields)]
+    : fields;
 }
 
 /** Converts an error of `fetch` to a {@linkcode HandshakeError}. The error of a missing permission is returned unchanged. */

@@ -12,7 +12,7 @@ import {
   type SocketEnd,
   type SocketEvents,
 } from "../socket.ts";
-import { needsClient } from "./client.ts";
+import { createClient, needsClient } from "./client.ts";
 
 /** The interval at which `bufferedAmount` is checked while a call waits, in milliseconds. No event reports its changes. */
 const SEND_POLL = 1;
@@ -184,8 +184,9 @@ export class NativeSocket implements Socket {
 /**
  * Opens Deno's WebSocket.
  *
- * @param client The HTTP client to use, if the default one is not enough. It may
- * be closed as soon as this function has returned.
+ * It gets an HTTP client of its own: over TLS, the one of the pre-flight would
+ * resume its session and then stall for 44 ms.
+ *
  * @returns The socket, or the message of Deno's WebSocket if it did not open.
  * @throws {HandshakeError} If the server chose a subprotocol or an extension that
  * was not offered.
@@ -194,7 +195,6 @@ export class NativeSocket implements Socket {
 export function openSocket(
   target: Target,
   context: HandshakeContext,
-  client: Deno.HttpClient | null,
 ): Promise<NativeSocket | string> {
   const { signal } = context;
   return new Promise((resolve, reject) => {
@@ -202,12 +202,15 @@ export function openSocket(
     context.onRequest?.(
       describeRequest("socket", target, socketHeaders(target)),
     );
+    signal.throwIfAborted(); // what onRequest does may have aborted it
+    // The client may be closed as soon as the socket has been created.
+    using client = needsClient(target, context) ? createClient(context) : null;
     const { protocols, headers } = target;
     const socket = new WebSocket(target.url, {
       // Each that is left out saves a tenth of the time of connecting.
       ...(protocols.length > 0 && { protocols: [...protocols] }),
       ...(Object.keys(headers).length > 0 && { headers }),
-      ...(client && needsClient(target, context) && { client }),
+      ...(client && { client }),
     });
     const cancel = () => socket.close(); // while connecting, it cancels the handshake
     signal.addEventListener("abort", cancel);

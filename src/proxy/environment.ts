@@ -38,27 +38,26 @@ export function routeFor(
 }
 
 /**
- * Throws if Deno's own HTTP client would bypass an explicit proxy, because
- * `NO_PROXY` contains the host of the URL. For the captures that use that client:
+ * Throws if Deno's own HTTP client would bypass an explicit proxy or address,
+ * because `NO_PROXY` contains the host of the URL. For the captures that use that client:
  * call it with the URL of every hop, just before the client for it is created,
  * because the client reads the variable then. It sees nothing where the environment
  * may not be read; Deno's client reads it all the same.
  *
- * @param proxy The option `http.proxy`.
- * @throws {TypeError} If the proxy would be bypassed. The message names the variable
- * and capture `"direct"`, which uses the proxy.
+ * @param option The option that would be bypassed.
+ * @throws {TypeError} If it would be bypassed. The message names the variable and
+ * capture `"direct"`, which bypasses nothing.
  */
 export function refuseBypass(
   url: URL,
-  proxy: Deno.Proxy | undefined,
+  option: "http.proxy" | "http.address",
   read: ReadVariable = variables(),
 ): void {
-  if (proxy === undefined) return;
   const { name, list } = noProxy(read);
   if (!isExemptForDeno(hostOf(url), list)) return;
   throw new TypeError(
-    `Cannot use http.proxy for ${url.host}: the variable ${name} contains it, ` +
-      `and Deno's HTTP client would bypass the proxy; ` +
+    `Cannot use ${option} for ${url.host}: the variable ${name} contains it, ` +
+      `and Deno's HTTP client would connect to it directly; ` +
       `unset the variable, or choose capture "direct"`,
   );
 }

@@ -71,12 +71,12 @@ async function connect(
 ): Promise<void> {
   const host = formatHostPort(server);
   const headers: [string, string][] = [
-    ["host", host],
-    ["user-agent", navigator.userAgent],
+    ["Host", host],
+    ["User-Agent", navigator.userAgent],
   ];
   if (auth !== null) {
     headers.push([
-      "proxy-authorization",
+      "Proxy-Authorization",
       basicAuth(auth.username, auth.password),
     ]);
   }

@@ -98,9 +98,9 @@ export class Trace {
   }
 }
 
-/** Header fields whose values are shown. The others may hold secrets. */
+/** Header fields whose values are shown. The others may hold secrets, as subprotocols do for some services. */
 const PUBLIC =
-  /^(accept(-.*)?|cache-control|connection|host|origin|pragma|sec-websocket-.*|upgrade|user-agent)$/i;
+  /^(accept(-.*)?|cache-control|connection|host|origin|pragma|sec-websocket-(?!protocol).*|upgrade|user-agent)$/i;
 
 /** Formats the head of a request as `curl -v` does, with secrets masked. */
 export function requestHead({ url, headers }: HandshakeRequest): string {

@@ -1,0 +1,52 @@
+import type { HandshakeContext } from "../handshake.ts";
+import type { Target } from "../http/target.ts";
+import { formatHostPort } from "../proxy/address.ts";
+import { routeFor } from "../proxy/environment.ts";
+import type { Route } from "../proxy/route.ts";
+
+/**
+ * Returns what may be the true reason of a refusal: something in the requests of
+ * Deno's own HTTP client that capture `"direct"` does not do. The text continues
+ * the sentence that names the status; it is empty if there is no such reason.
+ *
+ * @param asSocket Whether the request was the one of Deno's WebSocket.
+ */
+export function refusalHint(
+  target: Target,
+  context: HandshakeContext,
+  status: number,
+  asSocket: boolean,
+): string {
+  if (asSocket && status === 400 && "User-Agent" in target.headers) {
+    return `: Deno's WebSocket sends its own User-Agent beside the one that was given, ` +
+      `and some servers refuse that; leave it out, or choose capture "direct"`;
+  }
+  if (!MISUNDERSTOOD.has(status)) return "";
+  if (context.http.address !== undefined) {
+    return `: Deno's HTTP client asks for the whole URL at http.address, ` +
+      `and some servers do not understand that; capture "direct" asks for the path`;
+  }
+  const proxy = httpProxy(target, context);
+  return proxy !== null
+    ? `: the proxy ${
+      formatHostPort(proxy)
+    } is in between, and may not have passed on the upgrade; capture "direct" opens a tunnel through it`
+    : "";
+}
+
+/** How servers answer a request that is not the one that was meant. */
+const MISUNDERSTOOD = new Set([200, 204, 400, 404, 405, 421, 426, 501]);
+
+/** Returns the HTTP proxy that gets the request as it is, without a tunnel, if there is one. */
+function httpProxy(
+  { url }: Target,
+  { http }: HandshakeContext,
+): Route | null {
+  if (url.protocol !== "ws:" || http.address !== undefined) return null;
+  try {
+    const route = routeFor(url, http.proxy);
+    return route?.kind === "socks5" ? null : route;
+  } catch {
+    return null; // the variable names no proxy, which Deno's client overlooks
+  }
+}
