@@ -16,7 +16,8 @@ import { parseArgs } from "node:util";
 import { certificates } from "../tests/fixtures/certs.ts";
 import type { Job } from "./client.ts";
 import { findPeers } from "./peers.ts";
-import { chart, describeMachine, type Result, table } from "./report.ts";
+import { chart } from "./chart.ts";
+import { describeMachine, type Result, table } from "./report.ts";
 import { type Row, ROWS, type Run } from "./rows.ts";
 
 const { values: args } = parseArgs({
@@ -139,6 +140,8 @@ async function compare(row: Row, url: string): Promise<Result | null> {
     section: row.section,
     what: row.what,
     against: row.against,
+    label: row.label,
+    againstLabel: row.againstLabel,
     unit: row.unit,
     ours: quantile(pairs.map((it) => it.ours), 0.5),
     theirs: quantile(pairs.map((it) => it.theirs), 0.5),
@@ -198,7 +201,6 @@ try {
 
 const machine = await describeMachine([...peers.values()]);
 const json = JSON.stringify({ machine, rounds, results }, null, 2) + "\n";
-const svg = chart(machine, results);
 console.log(table(machine, rounds, results));
 const missed = results.filter(({ ratio, atLeast = 0, atMost = Infinity }) =>
   ratio < atLeast || ratio > atMost
@@ -212,5 +214,5 @@ for (const { what, against, ratio, atLeast, atMost } of missed) {
 if (aims && missed.length > 0) Deno.exitCode = 1;
 if (!short && only === "") {
   await Deno.writeTextFile(here("results.json"), json);
-  await Deno.writeTextFile(here("results.svg"), svg);
+  await Deno.writeTextFile(here("results.svg"), await chart(results));
 }

@@ -20,6 +20,10 @@ export interface Row {
   section: string;
   what: string;
   against: string;
+  /** The label in the chart of the README. Rows without one are not in it. */
+  label?: string | undefined;
+  /** What stands below the label, if not `against`. */
+  againstLabel?: string | undefined;
   ours: Run;
   theirs: Run;
   /** The index of the number to compare, among those that the job prints. Defaults to 0. */
@@ -451,6 +455,96 @@ const commands: Row[] = [
   })),
 ];
 
+/** The rows of the chart, in its order, each with its label. */
+const CHARTED: {
+  label: string;
+  section: RegExp;
+  what: RegExp;
+  against: RegExp;
+  againstLabel: string;
+}[] = [
+  {
+    label: "Text of 100 bytes, direct",
+    section: /^Receiving with capture: "direct", 100/,
+    what: /^recv\(\)$/,
+    against: /counting/,
+    againstLabel: "Deno's WebSocket, counting events",
+  },
+  {
+    label: "Text of 64 KiB, direct",
+    section: /^Receiving with capture: "direct", 100/,
+    what: /^recv\(\), 64 KiB$/,
+    against: /counting/,
+    againstLabel: "Deno's WebSocket, counting events",
+  },
+  {
+    label: "Binary of 1 KiB, direct",
+    section: /^Receiving binary/,
+    what: /1 KiB/,
+    against: /counting/,
+    againstLabel: "Deno's WebSocket, counting events",
+  },
+  {
+    label: "Text of 100 bytes, the default capture",
+    section: /over Deno's WebSocket/,
+    what: /^recv\(\)$/,
+    against: /counting/,
+    againstLabel: "Deno's WebSocket, counting events",
+  },
+  {
+    label: "Text of 100 bytes, direct",
+    section: /against others/,
+    what: /^recv\(\)$/,
+    against: /ws in Node/,
+    againstLabel: "npm ws in Node with a queue",
+  },
+  {
+    label: "JSON of 16 KiB, compressed",
+    section: /against others/,
+    what: /16 KiB/,
+    against: /ws in Node/,
+    againstLabel: "npm ws in Node with a queue",
+  },
+  {
+    label: "Text of 100 bytes, direct",
+    section: /against others/,
+    what: /^recv\(\)$/,
+    against: /tokio/,
+    againstLabel: "Rust tokio-tungstenite",
+  },
+  {
+    label: "Command line, 100 bytes to a file",
+    section: /^Command line, to a file/,
+    what: /100 bytes/,
+    against: /websocat/,
+    againstLabel: "websocat",
+  },
+  {
+    label: "Command line, 64 KiB to a file",
+    section: /^Command line, to a file/,
+    what: /64 KiB/,
+    against: /websocat/,
+    againstLabel: "websocat",
+  },
+  {
+    label: "Connecting, the default capture",
+    section: /^From the call to the first message$/,
+    what: /preflight/,
+    against: /native/,
+    againstLabel: "Deno's WebSocket",
+  },
+];
+
+function charted(row: Row): Row {
+  const found = CHARTED.find(({ section, what, against }) =>
+    section.test(row.section) && what.test(row.what) &&
+    against.test(row.against)
+  );
+  return found === undefined
+    ? row
+    : { ...row, label: found.label, againstLabel: found.againstLabel };
+}
+
 /** All comparisons, in the order of the table. */
 export const ROWS: Row[] = [
   ...sender,
@@ -463,4 +557,4 @@ export const ROWS: Row[] = [
   ...waiting,
   ...memory,
   ...commands,
-];
+].map(charted);
