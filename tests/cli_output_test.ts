@@ -168,6 +168,133 @@ Deno.test({
   },
 });
 
+/** The files of a folder, the oldest first, and what is left over. */
+async function rotated(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(folder)) names.push(name);
+  const full = Array.from(
+    { length: names.length - 1 },
+    (_, i) => `feed.${i + 1}.ndjson`,
+  );
+  assertEquals(names.toSorted(), [...full, "feed.ndjson"].toSorted());
+  return [...full, "feed.ndjson"].map((name) => `${folder}/${name}`);
+}
+
+for (const capture of ["none", "direct"]) {
+  Deno.test(`--rotate SIZE begins a new file before one is too large, with --capture ${capture}`, async () => {
+    const SIZE = 20 * 1024;
+    await using server = numberedFeed();
+    await using place = await workplace();
+    await using running = start([
+      ...["-q", "--format", "ndjson", "-o", `${place.folder}/feed.ndjson`],
+      ...["--capture", capture, "--rotate", "20K", server.url],
+    ], {
+      permissions: [LOCAL, "--allow-write", `--allow-read=${place.folder}`],
+    });
+    await eventually(
+      () =>
+        Deno.stat(`${place.folder}/feed.20.ndjson`).then(
+          () => true,
+          () => false,
+        ),
+      "20 files",
+      20_000,
+    );
+    const count = server.close();
+    const { code, stderr } = await running.result();
+    assertEquals([code, stderr], [0, ""]);
+    const all: unknown[] = [];
+    const files = await rotated(place.folder);
+    for (const name of files) {
+      const { size } = await Deno.stat(name);
+      assert(size <= SIZE, `${name} has ${size} bytes`);
+      // A message more would not have fitted.
+      if (name !== files.at(-1)) assert(size > SIZE - 200, `${size}`);
+      const lines = await recorded(name);
+      assertEquals(lines[0]?.type, "open", name);
+      all.push(...messagesOf(lines));
+    }
+    assertEquals(all, numbered(0, count));
+  });
+}
+
+Deno.test("--rotate lets a message that is larger than SIZE have a file of its own", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      for (const letter of "abc") socket.send(letter.repeat(2000));
+      socket.send("d");
+      socket.close(1000);
+    })
+  );
+  await using place = await workplace();
+  const { code, stderr } = await run(
+    ["-q", "-o", `${place.folder}/feed.ndjson`, "--rotate", "1K", server.url],
+    { permissions: [LOCAL, "--allow-write", "--allow-read"] },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const texts = [];
+  for (const name of await rotated(place.folder)) {
+    texts.push(await Deno.readTextFile(name));
+  }
+  assertEquals(texts, [
+    "a".repeat(2000) + "\n",
+    "b".repeat(2000) + "\n",
+    "c".repeat(2000) + "\n",
+    "d\n",
+  ]);
+});
+
+Deno.test("--rotate TIME begins a new file in a silence too, but renames none without messages", async () => {
+  const sockets: WebSocket[] = [];
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      sockets.push(socket);
+      socket.send("one");
+    })
+  );
+  await using place = await workplace();
+  const file = `${place.folder}/feed.ndjson`;
+  await using running = start(
+    [
+      ...["-q", "--format", "ndjson", "-o", file, "--rotate", "200ms"],
+      ...[...DIRECT, server.url],
+    ],
+    { permissions: [LOCAL, "--allow-write", "--allow-read"] },
+  );
+  const messagesIn = async (name: string) =>
+    messagesOf(await recorded(`${place.folder}/${name}`).catch(() => []));
+  const holds = (name: string, message: string) =>
+    eventually(
+      async () => (await messagesIn(name)).includes(message),
+      `${message} in ${name}`,
+    );
+  await holds("feed.1.ndjson", "one");
+  await delay(600); // several times what would begin a new file
+  sockets[0]!.send("two");
+  await holds("feed.2.ndjson", "two");
+  sockets[0]!.close(1000);
+  assertEquals((await running.result()).code, 0);
+  for (const name of await rotated(place.folder)) {
+    assertEquals((await recorded(name))[0]?.type, "open");
+  }
+});
+
+Deno.test("a file that may not be renamed ends the run with 6", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      for (let i = 0; i < 100; i++) socket.send("x".repeat(100));
+    })
+  );
+  await using place = await workplace();
+  const { code, stderr } = await run(
+    ["-q", "-o", `${place.folder}/feed`, "--rotate", "1K", server.url],
+    // Renaming needs --allow-read as well.
+    { permissions: [LOCAL, "--allow-write"] },
+  );
+  assertEquals(code, 6);
+  assertMatch(stderr, /^wstap: Cannot rename .*: it needs --allow-read\n$/);
+});
+
 Deno.test("Numbering names a full file after the highest number that is there", async () => {
   await using place = await workplace({
     "feed.1.ndjson": "",

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { command, path } from "./fixtures/command.ts";
+import { command, path, workplace } from "./fixtures/command.ts";
 import { accept, serve, type TestServer } from "./fixtures/serve.ts";
 import { delay, eventually } from "./fixtures/wait.ts";
 import { PATIENCE } from "./fixtures/cli.ts";
@@ -23,8 +23,13 @@ async function onTerminal(
     /** How long to wait after that before typing, in milliseconds. */
     pause?: number;
   } = {},
+  permissions: string[] = [],
 ): Promise<{ screen: string; code: number }> {
-  const wstap = command(["--no-prompt", "--allow-net=127.0.0.1"])
+  const wstap = command([
+    "--no-prompt",
+    "--allow-net=127.0.0.1",
+    ...permissions,
+  ])
     .map((word) => `'${word}'`).join(" ");
   await using child = new Deno.Command("script", {
     args: ["-qec", write(wstap, server.url), "/dev/null"],
@@ -118,9 +123,10 @@ terminalTest(
     );
     const { screen: raw, code } = await onTerminal(
       server,
-      (wstap, url) => `${wstap} --summary ${url} | cat > /dev/null`,
+      (wstap, url) => `${wstap} --summary ${url} > /dev/null`,
+      { env: { NO_COLOR: "1" } },
     );
-    assertEquals(code, 0);
+    assertEquals(code, 7);
     const screen = raw.replaceAll("\r\x1b[K", "<clear>");
     assertMatch(
       screen,
@@ -133,6 +139,53 @@ terminalTest(
     );
   },
 );
+
+terminalTest("the status line tells how far the run is", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => socket.send("12345"))
+  );
+  await using place = await workplace();
+  const { screen } = await onTerminal(
+    server,
+    (wstap, url) =>
+      `${wstap} -n 1234 --duration 1500ms ${url} > ${place.folder}/log`,
+  );
+  assertMatch(screen, /1 of 1,234 messages {2}5 B/);
+  const left = Array.from(
+    screen.matchAll(/buffered {2}(\d\.\d) s left/g),
+    ([, seconds]) => Number(seconds),
+  );
+  assert(left.length >= 2, screen);
+  assertEquals(left, left.toSorted((a, b) => b - a));
+  assert(left[0]! <= 1.5 && left.at(-1)! < 1, screen);
+});
+
+terminalTest("a file that --output names has the status line", async () => {
+  await using server = nastyFeed();
+  await using place = await workplace();
+  const { screen } = await onTerminal(
+    server,
+    (wstap, url) => `${wstap} -o ${place.folder}/log ${url}`,
+    {},
+    ["--allow-write"],
+  );
+  assert(screen.includes("buffered"), screen);
+});
+
+terminalTest("there is no status line beside a pipe", async () => {
+  await using server = nastyFeed();
+  await using place = await workplace();
+  for (const output of ["", `-o ${place.folder}/log`]) {
+    const { screen } = await onTerminal(
+      server,
+      (wstap, url) => `${wstap} ${output} ${url} | cat`,
+      {},
+      ["--allow-write"],
+    );
+    assert(screen.includes("HTTP/1.1 101"), screen);
+    assert(!screen.includes("buffered"), screen);
+  }
+});
 
 terminalTest(
   "there is no status line among messages, nor with --quiet",

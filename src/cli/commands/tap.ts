@@ -13,7 +13,7 @@ import {
   Trace,
 } from "./connect.ts";
 import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
-import { Output, type Section } from "../files/output.ts";
+import { isStdoutFile, Output, type Section } from "../files/output.ts";
 import { arrivals } from "./arrivals.ts";
 import { Sender } from "./sender.ts";
 import { Silence } from "./silence.ts";
@@ -43,10 +43,13 @@ export async function tap(
     onFailure: () => run.end(),
   });
   const run = new Run(settings, notes, stop, output);
-  // The status line must not stand among the messages.
-  using _status = notes.isTerminal && !notes.quiet && !output.isTerminal
-    ? new StatusLine(notes, run.totals, () => run.buffered)
-    : null;
+  using status = new StatusLine(notes, {
+    totals: run.totals,
+    count: settings.count,
+    duration: settings.duration,
+    buffered: () => run.buffered,
+  });
+  if (notes.isTerminal && !notes.quiet) void showStatus(status, settings);
   try {
     await run.start();
     return run.judge();
@@ -58,6 +61,18 @@ export async function tap(
   } finally {
     if (settings.summary) notes.write(`wstap: ${run.totals}\n`);
   }
+}
+
+/**
+ * Shows the status line if messages go to a file. It must not stand among the
+ * messages, nor among what the reader of a pipe writes to the same terminal.
+ */
+async function showStatus(
+  status: StatusLine,
+  { output }: Pick<TapSettings, "output">,
+): Promise<void> {
+  const isTerminal = Deno.stdout.isTerminal();
+  if (isTerminal ? output !== null : await isStdoutFile()) status.start();
 }
 
 /** One run of a tap, over one connection or many. */
@@ -169,7 +184,8 @@ class Run {
 
   /** The lines to send: what is typed at a terminal, otherwise standard input. */
   async *#input(): AsyncGenerator<Uint8Array[]> {
-    if (!isConversation()) return yield* lines(standardInput());
+    const isFile = this.#settings.output !== null;
+    if (isFile || !isConversation()) return yield* lines(standardInput());
     this.#notes.say("type a line to send it, Ctrl-D to close");
     this.#conversation = await Conversation.start({
       onEnd: () => {

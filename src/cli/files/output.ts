@@ -277,10 +277,21 @@ function position(file: Deno.FsFile): number | null {
   }
 }
 
-/** Whether standard output is a file. Asks only when there is much to write: `node:fs` takes 40 ms to load. */
+/** Whether standard output is a file on a disk. Asks only when there is much to write: `node:fs` takes 40 ms to load. */
 async function isOnDisk(): Promise<boolean> {
   const { fstatSync } = await import("node:fs");
   return fstatSync(1).isFile();
+}
+
+/** Whether standard output is a file or a device such as `/dev/null`, and not a pipe. */
+export async function isStdoutFile(): Promise<boolean> {
+  const { fstatSync } = await import("node:fs");
+  try {
+    const info = fstatSync(1);
+    return info.isFile() || info.isCharacterDevice();
+  } catch {
+    return false; // Windows says nothing of a pipe, and a closed one is none
+  }
 }
 
 function writeAllSync(

@@ -107,37 +107,57 @@ export class Totals {
 /** How often the line is written anew, in milliseconds. */
 const INTERVAL = 500;
 
-/** A line with the totals and the rate, rewritten in place until it is disposed. */
+/** What a {@linkcode StatusLine} tells of. */
+export interface Progress {
+  readonly totals: Totals;
+  /** How many messages are to come; `Infinity` if the run does not end with one. */
+  readonly count: number;
+  /** How long the run may take in milliseconds; `Infinity` for no limit. */
+  readonly duration: number;
+  /** Returns how many messages wait to be written. */
+  buffered(): number;
+}
+
+/** A line with the totals, the rate, and how far the run is, rewritten in place until it is disposed. */
 export class StatusLine implements Disposable {
   readonly #notes: Notes;
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #progress: Progress;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #isOver = false;
   #last = { messages: 0, elapsed: 0 };
 
-  /**
-   * @param buffered How many messages wait to be written.
-   */
-  constructor(notes: Notes, totals: Totals, buffered: () => number) {
+  constructor(notes: Notes, progress: Progress) {
     this.#notes = notes;
-    const show = () => this.#show(totals, buffered());
-    show();
-    this.#timer = setInterval(show, INTERVAL);
+    this.#progress = progress;
   }
 
-  #show(totals: Totals, buffered: number): void {
+  /** Shows the line from now on, unless it has been disposed. */
+  start(): void {
+    if (this.#isOver) return;
+    this.#show();
+    this.#timer = setInterval(() => this.#show(), INTERVAL);
+  }
+
+  #show(): void {
+    const { totals, count, duration, buffered } = this.#progress;
     const { messages, bytes, elapsed } = totals;
     const seconds = (elapsed - this.#last.elapsed) / 1000;
     const rate = seconds > 0 ? (messages - this.#last.messages) / seconds : 0;
     this.#last = { messages, elapsed };
+    const of = count === Infinity ? "" : ` of ${number(count)}`;
     this.#notes.setLine([
-      `${number(messages)} messages`,
+      `${number(messages)}${of} messages`,
       size(bytes),
       `${number(Math.round(rate))}/s`,
-      `${number(buffered)} buffered`,
-      time(elapsed),
+      `${number(buffered())} buffered`,
+      duration === Infinity
+        ? time(elapsed)
+        : `${time(Math.max(0, duration - elapsed))} left`,
     ].join("  "));
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true;
     clearInterval(this.#timer);
     this.#notes.setLine("");
   }
