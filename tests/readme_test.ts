@@ -18,7 +18,7 @@ import {
   workplace,
 } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
-import { accept, sendEvents, serve } from "./fixtures/serve.ts";
+import { accept, serve } from "./fixtures/serve.ts";
 
 const pages = await Promise.all(
   ["README.md", "docs/command-line.md"].map((page) =>
@@ -38,20 +38,28 @@ const ELSEWHERE = [
   /^npx -y deno@[\d.]+ task (demo|test)$/,
   /^deno (add|install) /,
   /^curl .*\/install\.sh \| sh$/,
+  // They take a terminal, a server with TLS, or one at a Unix socket.
+  /^wstap -u alice wss/,
+  /^wstap -k wss/,
+  /^wstap --unix-socket /,
 ];
 
-/** `/echo` sends back what it gets; everything else is a feed of three events. */
-const feed = () =>
+/** `/echo` sends back what it gets; everything else is a feed of twelve events that then closes. */
+const feed = (code: number) =>
   serve((request) => {
     const offered = request.headers.get("sec-websocket-protocol");
     return accept(request, (socket) => {
-      if (!request.url.endsWith("/echo")) return sendEvents(socket);
-      socket.onmessage = ({ data }) => socket.send(data);
+      if (request.url.endsWith("/echo")) {
+        socket.onmessage = ({ data }) => socket.send(data);
+        return;
+      }
+      for (let id = 1; id <= 12; id++) socket.send(JSON.stringify({ id }));
+      socket.close(code, "that is all");
     }, { protocol: offered?.split(",")[0]?.trim() });
   });
 
-/** The files that the commands name, and `wstap` itself. */
-async function files(): Promise<Record<string, string>> {
+/** The files that the commands name, `wstap` itself, and a `jq` that changes nothing. */
+async function files(host: string): Promise<Record<string, string>> {
   const { ca, client } = await certificates();
   const words = command(PERMISSIONS).map((word) => `'${word}'`).join(" ");
   return {
@@ -61,9 +69,27 @@ async function files(): Promise<Record<string, string>> {
     "ca.pem": ca,
     "client.pem": client.cert,
     "client.key": client.key,
+    "urls.txt": `ws://${host}/a\nws://${host}/b\n`,
+    "talk.ndjson":
+      '{"time":"2024-05-06T07:08:09.010Z","type":"text","data":"hello","from":"client"}\n' +
+      '{"time":"2024-05-06T07:08:09.020Z","type":"text","data":"hello"}\n',
+    "session.har": JSON.stringify({ log: { entries: [har("/a"), har("/b")] } }),
+    "jq": "#!/bin/sh\nexec cat\n",
     "feed.ndjson":
       '{"time":"2024-05-06T07:08:09.010Z","type":"text","data":"hello"}\n',
     "wstap": `#!/bin/sh\nexec ${words} "$@"\n`,
+  };
+}
+
+/** An entry of a HAR file. */
+function har(path: string) {
+  return {
+    request: { method: "GET", url: `wss://feed.example${path}`, headers: [] },
+    response: { status: 101, headers: [] },
+    _resourceType: "websocket",
+    _webSocketMessages: [
+      { type: "receive", time: 1700000000.5, opcode: 1, data: "hello" },
+    ],
   };
 }
 
@@ -83,7 +109,7 @@ async function untilInterrupted(line: string, folder: string): Promise<void> {
   const { value } = await reader.read();
   assertMatch(
     new TextDecoder().decode(value),
-    /^ws:\/\/127\.0\.0\.1:\d+\/\n$/,
+    /^ws:\/\/127\.0\.0\.1:\d+\/(\n$|events\n)/,
   );
   child.kill("SIGINT");
   assertEquals((await child.status).code, 130);
@@ -97,11 +123,15 @@ for (const line of lines) {
     ignore: Deno.build.os === "windows", // it has no sh
     async fn() {
       assert(/\bwstap\b/.test(line), "nobody has said how to test this one");
-      await using server = feed();
-      await using proxy = proxyTo(Number(new URL(server.url).port));
-      await using place = await workplace(await files());
+      // A run that connects again is ended by a close code.
+      const expected = /wstap -r /.test(line) ? EXIT.closed : EXIT.ended;
+      await using server = feed(expected === EXIT.ended ? 1000 : 4000);
+      const { host, port } = new URL(server.url);
+      await using proxy = proxyTo(Number(port));
+      await using place = await workplace(await files(host));
       const { folder } = place;
       await Deno.chmod(`${folder}/wstap`, 0o755);
+      await Deno.chmod(`${folder}/jq`, 0o755);
       const viaProxy = line.includes("--proxy");
       const changed = line
         .replaceAll("proxy.example:3128", proxy.host)
@@ -109,27 +139,31 @@ for (const line of lines) {
         .replaceAll("wss://", "ws://")
         .replaceAll(
           "feed.example",
-          (host) => viaProxy ? host : new URL(server.url).host,
+          (name) => viaProxy ? name : host,
         )
+        .replace(/feed\.internal|10\.0\.0\.7:443/, host)
+        .replace("--port 8080", "--port 0")
         .replace(
           /^deno run (.*) jsr:\S+/,
           (_, flags) => command(flags.split(" ")).join(" "),
         );
-      if (line.startsWith("wstap replay ") && !line.endsWith("--help")) {
+      if (
+        /^wstap (replay|demo --listen) /.test(line) && !/--help$/.test(line)
+      ) {
         return await untilInterrupted(changed, folder);
       }
       const { code, stderr } = await output("sh", ["-c", changed], {
         cwd: folder,
         env: { NO_PROXY: "127.0.0.1", PATH: search(folder) },
       });
-      assertEquals(code, 0, stderr);
+      assertEquals(code, expected, stderr);
       assertEquals(proxy.lines.length > 0, viaProxy);
     },
   });
 }
 
-Deno.test("docs/errors.md lists every exit code", async () => {
-  const text = await Deno.readTextFile(path("docs/errors.md"));
+Deno.test("docs/command-line.md lists every exit code", async () => {
+  const text = await Deno.readTextFile(path("docs/command-line.md"));
   const codes = [...text.matchAll(/^\| (\d+) +\|/gm)].map(([, code]) => +code!);
   assertEquals(codes, Object.values(EXIT) as number[]);
 });

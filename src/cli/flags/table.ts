@@ -411,8 +411,7 @@ export const GROUPS = {
       text: "How much may have been received and not yet been written. With " +
         "`--capture direct` the server has to wait from a quarter of it " +
         "on, otherwise see `--overflow`.",
-      example:
-        "wstap --max-buffer 256M wss://feed.example/events | slow-consumer",
+      example: "wstap --max-buffer 256M wss://feed.example/events | wc -l",
     },
     {
       name: "overflow",
@@ -564,7 +563,7 @@ export const GROUPS = {
       for: ["ping"],
       help: "send a ping every TIME",
       text: "How often `wstap ping` sends a ping.",
-      example: "wstap ping --interval 200ms wss://feed.example/events",
+      example: "wstap ping -n 3 --interval 200ms wss://feed.example/echo",
     },
   ],
   "wstap replay, wstap demo --listen": [
