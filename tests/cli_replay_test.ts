@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { progressText } from "../src/cli/commands/replay.ts";
 import { connectWebSocket, type WebSocketConnection } from "../mod.ts";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
 import { path } from "./fixtures/command.ts";
@@ -187,78 +188,6 @@ Deno.test("a feed that is recorded, replayed and recorded again is the same feed
   }
 });
 
-Deno.test("each client gets the whole feed from its start", async () => {
-  await using file = await recorded(open(0), text(5, "a"), text(10, "b"));
-  await using replay = await startReplay(file.path);
-  for (let i = 0; i < 2; i++) {
-    const [connection, response] = await connect(replay.url + "any/path?x=y");
-    assertEquals(response.status, 101);
-    assertEquals((await receive(connection)).messages, ["a", "b"]);
-  }
-});
-
-Deno.test("a recording without the lines about connections is closed with 1000", async () => {
-  await using file = await recorded(
-    text(0, "a"),
-    line(5, "binary", { data: "/wA=" }),
-  );
-  assertEquals(await replayed(file.path), {
-    messages: ["a", new Uint8Array([255, 0])],
-    code: 1000,
-    reason: "",
-    clean: true,
-  });
-});
-
-const endings: [name: string, line: string, code: number, reason: string][] = [
-  ["a close", close(1, 4000, "é"), 4000, "é"],
-  ["a close with 1001", close(1, 1001, "restart"), 1001, "restart"],
-  ["a close without a code", close(1, 1005), 1005, ""],
-  ["a stop by wstap", line(1, "stop"), 1000, ""],
-  ["a loss", close(1, 1006, "", false), 1006, ""],
-];
-for (const [name, last, code, reason] of endings) {
-  Deno.test(`the replay of ${name} ends like it`, async () => {
-    await using file = await recorded(open(0), text(0, "a"), last);
-    assertEquals(await replayed(file.path), {
-      messages: ["a"],
-      code,
-      reason,
-      clean: code !== 1006,
-    });
-  });
-}
-
-Deno.test("several connections in one file are one feed, without the time between them", async () => {
-  const DAY = 24 * 3600 * 1000;
-  await using file = await recorded(
-    ...[open(0), text(1, "a"), close(2, 1006, "", false)],
-    // An earlier time: the clock was set.
-    ...[open(-DAY), text(1 - DAY, "b"), text(-9 * DAY, "c")],
-    ...[open(DAY), text(DAY, "d"), close(DAY + 1, 4002)],
-    // An old recording behind it.
-    text(3 * DAY, "e"),
-  );
-  const { messages, code } = await replayed(file.path);
-  assertEquals([messages, code], [["a", "b", "c", "d", "e"], 4002]);
-});
-
-Deno.test("messages that were sent are in a recording of version 2, and are not played", async () => {
-  const { messageLine } = await import("../src/replay/recording.ts");
-  const time = new Date(DATE).toISOString();
-  await using file = await recorded(
-    open(0, { version: 2 }),
-    messageLine(time, "subscribe", "client").trimEnd(),
-    messageLine(time, new Uint8Array([255]), "client").trimEnd(),
-    messageLine(time, "a").trimEnd(),
-    messageLine(time, new Uint8Array([0])).trimEnd(),
-  );
-  assertEquals((await replayed(file.path)).messages, [
-    "a",
-    new Uint8Array([0]),
-  ]);
-});
-
 Deno.test("--speed waits less, or not at all", async () => {
   const HOUR = 3600 * 1000;
   await using file = await recorded(text(0, "a"), text(HOUR, "b"));
@@ -268,51 +197,13 @@ Deno.test("--speed waits less, or not at all", async () => {
   }
 });
 
-Deno.test("--speed 0.5 takes twice as long", async () => {
-  await using file = await recorded(text(0, "a"), text(600, "b"));
-  await using replay = await startReplay(file.path, "--speed", "0.5");
-  const [connection] = await connect(replay.url);
-  await connection.recv();
-  const start = performance.now();
-  await connection.recv();
-  assert(performance.now() - start > 700);
-  await connection.close();
-});
-
-Deno.test("a clock that was set back takes no time, and does not shorten what follows", async () => {
-  await using file = await recorded(
-    ...[text(0, "a"), text(-5000, "b"), text(-4000, "c")],
-  );
-  await using replay = await startReplay(file.path);
-  const [connection] = await connect(replay.url);
-  await connection.recv();
-  await connection.recv();
-  const start = performance.now();
-  assertEquals(await connection.recv(), "c");
-  assert(performance.now() - start > 500);
-  await connection.close();
-});
-
-Deno.test("--loop begins again, with the time up to the end of the recording", async () => {
-  await using file = await recorded(open(0), text(50, "a"), close(100, 4000));
-  await using replay = await startReplay(file.path, "--loop");
-  const [connection] = await connect(replay.url);
-  const start = performance.now();
-  for (let i = 0; i < 10; i++) assertEquals(await connection.recv(), "a");
-  assert(performance.now() - start > 500);
-  await connection.close();
-});
-
 const FIVE = [0, 1, 2, 3, 4].map((i) => text(0, `${i}`));
 
 const faults: [args: string[], messages: number, code: number][] = [
   [["--close-after", "2"], 2, 1000],
   [["--close-after", "3:1013"], 3, 1013],
-  [["--close-after", "0:4999"], 0, 4999],
-  [["--close-after", "7"], 5, 4000],
   [["--close-after", "7", "--loop"], 7, 1000],
   [["--drop-after", "2"], 2, 1006],
-  [["--drop-after", "0"], 0, 1006],
 ];
 for (const [args, messages, code] of faults) {
   Deno.test(`wstap replay ${args.join(" ")} ends with ${code}`, async () => {
@@ -354,35 +245,6 @@ Deno.test("--refuse refuses the first handshakes, or all", async () => {
   }
   await using replay = await startReplay(file.path, "--refuse", "401");
   for (let i = 0; i < 3; i++) assertEquals((await run([replay.url])).code, 3);
-});
-
-Deno.test("a request that is no handshake is answered, and refused none", async () => {
-  await using file = await recorded(...FIVE);
-  await using replay = await startReplay(file.path, "--refuse", "503:1");
-  const url = replay.url.replace("ws:", "http:");
-  const get = await fetch(url);
-  assertEquals([get.status, get.headers.get("upgrade")], [426, "websocket"]);
-  await get.body?.cancel();
-  const post = await fetch(url, { method: "POST", body: "x".repeat(100_000) });
-  assertEquals(post.status, 400);
-  await post.body?.cancel();
-  assertEquals((await run([replay.url])).code, 3);
-});
-
-Deno.test("the client gets the recorded subprotocol, or the first that it offers", async () => {
-  await using file = await recorded(open(0, { protocol: "v2" }), ...FIVE);
-  await using replay = await startReplay(file.path);
-  for (
-    const [offered, chosen] of [
-      [["v1", "v2"], "v2"],
-      [["v1", "v3"], "v1"],
-      [[], ""],
-    ] as const
-  ) {
-    const [connection] = await connect(replay.url, [...offered]);
-    assertEquals(connection.protocol, chosen);
-    await connection.close();
-  }
 });
 
 Deno.test("Deno's WebSocket and a client that talks are served alike", async () => {
@@ -469,52 +331,6 @@ Deno.test({
   },
 });
 
-Deno.test("what is appended meanwhile is not played, and a file that breaks cuts the connection", async () => {
-  await using file = await recorded(text(0, "a"), text(0, "b"));
-  await using replay = await startReplay(file.path);
-  await Deno.writeTextFile(file.path, text(0, "c") + "\n", { append: true });
-  const [first] = await connect(replay.url);
-  assertEquals((await receive(first)).messages, ["a", "b"]);
-
-  await Deno.writeTextFile(file.path, text(0, "a") + "\n" + "oops\n");
-  const [second] = await connect(replay.url);
-  const { messages, code } = await receive(second);
-  assertEquals([messages, code], [[], 1006]);
-  await replay.running.sees("stderr", /line 2 is cut off, or is not JSON/);
-});
-
-const wrong: [lines: string[], problem: string][] = [
-  [[], "it is empty"],
-  [["hello"], "line 1 is cut off, or is not JSON"],
-  [[open(0), text(0, "a"), text(0, "b").slice(0, -3)], "line 3 is cut off, or"],
-  [[text(0, "a"), "", text(0, "b")], "line 2 is cut off, or is not JSON"],
-  [[text(0, "a"), `[${text(0, "b")}]`], "line 2 is an array, as --batch"],
-  [["1"], "line 1 is not an object"],
-  [['{"id":1}'], "line 1 has no time such as"],
-  [['{"time":"12:00","type":"text","data":""}'], "line 1 has no time such as"],
-  [[line(0, "text", { data: 1 })], "line 1 has no data that is a string"],
-  [[line(0, "binary", { data: "/w=A" })], "line 1 has no data in base64"],
-  [[line(0, "frame")], "line 1 has none of the types"],
-  [[open(0, { version: 3 })], "line 1 has the version 3 of the format"],
-  [
-    [text(0, "a"), line(0, "text", { data: "b", from: "server" })],
-    "line 2 has a from",
-  ],
-  [[open(0, { url: undefined })], "line 1 has no url"],
-  [[text(0, "a"), close(0, 1006)], "line 2 has no code, reason and clean"],
-];
-Deno.test("a file that is no recording is refused before anything listens", async () => {
-  for (const [lines, problem] of wrong) {
-    await using file = await recorded(...lines);
-    const { code, stdout, stderr } = await run(["replay", file.path], {
-      permissions: [LOCAL, `--allow-read=${file.path}`],
-    });
-    assertEquals([code, stdout], [2, ""], stderr);
-    const start = `wstap: Cannot replay ${file.path}: ${problem}`;
-    assertEquals(stderr.slice(0, start.length), start);
-  }
-});
-
 Deno.test("a recording that cannot be read or repeated is refused", async () => {
   await using file = await recorded(open(0), line(0, "stop"));
   const folder = file.path.replace(/\/[^/]*$/, "");
@@ -522,6 +338,7 @@ Deno.test("a recording that cannot be read or repeated is refused", async () => 
     [[`${folder}/none`], 2, /Cannot read .*none: /],
     [[folder], 2, /expected a file, which each client reads anew/],
     [["--loop", file.path], 2, /Cannot repeat .*: it has no messages/],
+    [["--entry", "1", file.path], 2, /Invalid entry: .* a HAR, and/],
   ];
   for (const [args, expected, problem] of cases) {
     const { code, stderr } = await run(["replay", ...args], {
@@ -541,18 +358,6 @@ Deno.test("a recording that breaks off between lines is replayed so far, and tha
   await replay.running.sees("stderr", "\nwstap: it breaks off: ");
   const [connection] = await connect(replay.url);
   assertEquals((await receive(connection)).messages, ["a"]);
-});
-
-Deno.test("docs/recordings.md shows a recording", async () => {
-  const page = await Deno.readTextFile(path("docs/recordings.md"));
-  const [, example] = /^```json\n([^]*?)^```$/m.exec(page)!;
-  await using file = await recorded(example!.trimEnd());
-  assertEquals(await replayed(file.path, "--speed", "max"), {
-    messages: ['{"id":1}', new Uint8Array([0, 255, 10])],
-    code: 1001,
-    reason: "restart",
-    clean: true,
-  });
 });
 
 Deno.test("a recording tells of a limit, of a loss, and of each connection", async () => {
@@ -596,23 +401,102 @@ Deno.test("--include keeps the head out of a recording", async () => {
   assertEquals(parse(await Deno.readTextFile(path))[0]?.type, "open");
 });
 
-Deno.test("a client that breaks the protocol is told so, and others go on", async () => {
-  await using file = await recorded(text(0, "a"), text(3_600_000, "b"));
+Deno.test("a file that is no recording is refused before anything listens", async () => {
+  await using file = await recorded(text(0, "a"), "oops");
+  const { code, stdout, stderr } = await run(["replay", file.path], {
+    permissions: [LOCAL, `--allow-read=${file.path}`],
+  });
+  assertEquals([code, stdout], [2, ""]);
+  assertEquals(
+    stderr,
+    `wstap: Cannot replay ${file.path}: line 2 is cut off, or is not JSON\n`,
+  );
+});
+
+Deno.test("a port that is taken is a wrong command line", async () => {
+  await using file = await recorded(...FIVE);
   await using replay = await startReplay(file.path);
-  const [other] = await connect(replay.url);
-  using conn = await slowClient(replay.url);
-  await conn.write(new Uint8Array([0x81, 1, 65])); // without a mask
-  let bytes: number[] = [];
-  const buffer = new Uint8Array(1000);
-  const read = () => within(conn.read(buffer), PATIENCE, "the end");
-  for (let length; (length = await read()) !== null;) {
-    bytes = [...bytes, ...buffer.subarray(0, length)];
-    const close = bytes.indexOf(0x88);
-    if (close === -1 || bytes.length < close + 4) continue;
-    assertEquals(bytes[close + 2]! << 8 | bytes[close + 3]!, 1002);
-    break;
+  const { port } = new URL(replay.url);
+  const { code, stderr } = await run(["replay", "--port", port, file.path], {
+    permissions: [LOCAL, "--allow-read"],
+  });
+  assertEquals(code, 2);
+  assertMatch(stderr, /^wstap: Cannot listen on port \d+: [^()]*\n$/);
+});
+
+Deno.test("a HAR with several connections needs --entry, and the error lists them", async () => {
+  const har = path("tests/fixtures/har/chromium.har");
+  const { code, stderr } = await run(["replay", har], {
+    permissions: [LOCAL, "--allow-read"],
+  });
+  assertEquals(code, 2);
+  assertMatch(
+    stderr,
+    /^wstap: .* entry.*: the HAR .* has 0 ws:\S+\/events\?token=\*\*\* \(8 messages\), 1 ws:\S+\/echo \(2 messages\)\n$/,
+  );
+  for (const entry of ["1", "/echo"]) {
+    assertEquals(await replayed(har, "--entry", entry), {
+      messages: ["hello"],
+      code: 1000,
+      reason: "",
+      clean: true,
+    });
   }
-  assert(bytes.includes(0x88));
-  assert(await other.ping({ timeout: "10s" }) > 0);
-  await other.close();
+});
+
+Deno.test("--client-messages waits for what was recorded with --record-sent, and tells of a deviation", async () => {
+  const sent = (at: number, data: string) =>
+    line(at, "text", { data, from: "client" });
+  await using file = await recorded(
+    ...[open(0, { version: 2 }), sent(0, '{"id":1}'), text(0, "ok")],
+  );
+  await using replay = await startReplay(
+    file.path,
+    ...["--client-messages", "exact"],
+  );
+  await replay.running.sees("stderr", "waits for 1 message of each client");
+  const right = await run(["-q", "-s", '{ "id": 1 }', replay.url]);
+  assertEquals([right.code, right.stdout], [0, "ok\n"]);
+  const wrong = await run([
+    ...["--capture", "direct", "-s", '{"id":"secret"}', replay.url],
+  ]);
+  assertEquals(wrong.stdout, "");
+  assertMatch(wrong.stderr, /1008/);
+  await replay.running.sees(
+    "stderr",
+    /client \d deviated: its message 1 is not the recorded one\n/,
+  );
+  await replay.running.sees("stderr", /got 0 messages; .* closed with 1008\n/);
+  assert(!replay.running.stderr.includes("secret"));
+});
+
+Deno.test("--allow-origin lets pages of other origins connect", async () => {
+  await using file = await recorded(...FIVE);
+  const origin = ["-q", "-H", "Origin: https://app.example"];
+  await using closed = await startReplay(file.path);
+  assertEquals((await run([...origin, closed.url])).code, 3);
+  await closed.running.sees(
+    "stderr",
+    'client 1 was refused with 403: pages of "https://app.example" are not',
+  );
+  await using allowed = await startReplay(
+    file.path,
+    ...["--allow-origin", "https://app.example"],
+  );
+  assertEquals((await run([...origin, allowed.url])).code, 0);
+});
+
+Deno.test("the line of a terminal says how far each client is", () => {
+  const clients = (...messages: number[]) =>
+    messages.map((messages, i) => ({ client: i + 1, messages }));
+  assertEquals(progressText([], 5), "");
+  assertEquals(
+    progressText(clients(1234, 0), 5000),
+    "client 1: 1,234 of 5,000  client 2: 0 of 5,000",
+  );
+  assertEquals(progressText(clients(7), null), "client 1: 7 messages");
+  assertEquals(
+    progressText(clients(1, 2, 3, 4, 5, 6), null).replace(/.* {2}/, ""),
+    "2 more",
+  );
 });

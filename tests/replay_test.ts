@@ -13,7 +13,7 @@ import {
   type ReplayOptions,
   serveReplay,
 } from "@wstap/wstap/replay";
-import { moduleFlags, output } from "./fixtures/command.ts";
+import { moduleFlags, output, path, workplace } from "./fixtures/command.ts";
 import {
   close,
   connect,
@@ -654,17 +654,12 @@ Deno.test("nothing of a replay keeps a process alive that has closed it, or load
     const [connection] = await connectWebSocket(feed.url);
     console.log(await connection.recv());
   `;
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/main.ts`, code);
-    const { code: status, stdout, stderr } = await output(Deno.execPath(), [
-      ...["run", "--allow-net=127.0.0.1", "--quiet", ...moduleFlags()],
-      `${folder}/main.ts`,
-    ]);
-    assertEquals([status, stdout], [0, "a\n"], stderr);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  await using place = await workplace({ "main.ts": code });
+  const { code: status, stdout, stderr } = await output(Deno.execPath(), [
+    ...["run", "--allow-net=127.0.0.1", "--quiet", ...moduleFlags()],
+    `${place.folder}/main.ts`,
+  ]);
+  assertEquals([status, stdout], [0, "a\n"], stderr);
 });
 
 Deno.test("mod.ts loads nothing of the replay", async () => {
@@ -800,3 +795,184 @@ Deno.test("loop needs a message to repeat", async () => {
     "Cannot repeat the recording: it has no messages of the server",
   );
 });
+
+// --- docs/recordings.md ---
+
+const PAGE = await Deno.readTextFile(path("docs/recordings.md"));
+
+Deno.test("docs/recordings.md shows a recording", async () => {
+  const [, example] = /^```json\n([^]*?)^```$/m.exec(PAGE)!;
+  await using place = await workplace({ "feed.ndjson": example! });
+  const file = `${place.folder}/feed.ndjson`;
+  assertEquals(await replayed(file, { speed: Infinity }), {
+    messages: ['{"id":1}', new Uint8Array([0, 255, 10])],
+    code: 1001,
+    reason: "restart",
+    clean: true,
+  });
+});
+
+Deno.test("the tests that docs/recordings.md shows pass", async () => {
+  const examples = [...PAGE.matchAll(/^```ts\n([^]*?)^```$/gm)];
+  assertEquals(examples.length, 2);
+  const lines = texts('{"id":1}', '{"id":2}', '{"id":3}')
+    .map((line) => JSON.stringify(line) + "\n").join("");
+  const files = examples.map(([, code]) => code!);
+  await using place = await workplace({
+    "feed.ndjson": lines,
+    "first_test.ts": files[0]!,
+    "second_test.ts": files[1]!,
+  });
+  const { code, stdout, stderr } = await output(Deno.execPath(), [
+    ...["test", "--no-check", "--allow-net=127.0.0.1", "--allow-read=."],
+    ...moduleFlags(),
+  ], { cwd: place.folder });
+  assertEquals(code, 0, stdout + stderr);
+  assertMatch(stdout, /3 passed/);
+});
+
+// --- Files ---
+
+/** A file with these lines. */
+async function file(...lines: (RecordedEvent | string)[]) {
+  const text = lines.map((line) =>
+    (typeof line === "string" ? line : JSON.stringify(line)) + "\n"
+  );
+  const { folder, ...rest } = await workplace({ "feed.ndjson": text.join("") });
+  return { path: `${folder}/feed.ndjson`, ...rest };
+}
+
+/** The line with which a connection begins in a file. */
+const header = (at: number, fields: Record<string, unknown> = {}) =>
+  JSON.stringify({
+    time: iso(at),
+    type: "open",
+    version: 2,
+    url: "wss://feed.example/",
+    status: 101,
+    protocol: "",
+    headers: ["upgrade"],
+    ...fields,
+  });
+
+Deno.test("a file needs no lines about connections", async () => {
+  await using it = await file(text(0, "a"), text(5, "b"));
+  assertEquals((await replayed(it.path)).messages, ["a", "b"]);
+});
+
+Deno.test("several connections in one file are one feed, without the time between them", async () => {
+  const DAY = 24 * HOUR;
+  await using it = await file(
+    ...[header(0), text(1, "a"), close(2, 1006, "", false)],
+    // An earlier time: the clock was set.
+    ...[header(-DAY), text(1 - DAY, "b"), text(-9 * DAY, "c")],
+    ...[header(DAY, { version: 1 }), text(DAY, "d"), close(DAY + 1, 4002)],
+    // Messages alone behind it.
+    text(3 * DAY, "e"),
+  );
+  const { messages, code } = await replayed(it.path);
+  assertEquals([messages, code], [["a", "b", "c", "d", "e"], 4002]);
+});
+
+Deno.test("a clock that was set back takes no time, and does not shorten what follows", async () => {
+  await using feed = await serveReplay([
+    ...[text(0, "a"), text(-5000, "b"), text(-4600, "c")],
+  ]);
+  const connection = await connect(feed.url);
+  await connection.recv();
+  await connection.recv();
+  const start = performance.now();
+  assertEquals(await connection.recv(), "c");
+  assertGreater(performance.now() - start, 350);
+  await connection.close();
+});
+
+Deno.test("what is appended meanwhile is not played, and a file that breaks cuts the connection", async () => {
+  await using it = await file(text(0, "a"), text(0, "b"));
+  const events: string[] = [];
+  await using feed = await serveReplay(it.path, {
+    onEvent: ({ message }) => events.push(message),
+  });
+  await Deno.writeTextFile(it.path, JSON.stringify(text(0, "c")) + "\n", {
+    append: true,
+  });
+  const first = await receive(await connect(feed.url));
+  assertEquals(first.messages, ["a", "b"]);
+
+  const broken = JSON.stringify(text(0, "a")) + "\noops\n";
+  await Deno.writeTextFile(it.path, broken);
+  const second = await receive(await connect(feed.url));
+  assertEquals([second.messages, second.code], [[], 1006]);
+  await eventually(() => events.length === 4, "the end of the second client");
+  assertEquals(
+    events[3],
+    `client 2 was cut off after 0 messages: Cannot replay ${it.path}: line 2 is cut off, or is not JSON`,
+  );
+});
+
+Deno.test("a file that breaks while messages are compared cuts the connection", async () => {
+  await using it = await file(sent(0, "x"), text(0, "a"));
+  const events: string[] = [];
+  await using feed = await serveReplay(it.path, {
+    clientMessages: "exact",
+    onEvent: ({ message }) => events.push(message),
+  });
+  const connection = await connect(feed.url);
+  await Deno.writeTextFile(it.path, "oops\n");
+  await connection.send("x");
+  assertEquals((await receive(connection)).code, 1006);
+  await eventually(() => events.length === 2, "the end of the client");
+  assertMatch(events[1]!, /^client 1 was cut off after 0 messages: .* line 1/);
+});
+
+const NO_RECORDING: [lines: (RecordedEvent | string)[], problem: string][] = [
+  [[], "it is empty"],
+  [["hello"], "line 1 is cut off, or is not JSON"],
+  [[header(0), text(0, "a"), '{"time":'], "line 3 is cut off, or is not JSON"],
+  [[text(0, "a"), "", text(0, "b")], "line 2 is cut off, or is not JSON"],
+  [
+    [text(0, "a"), `[${JSON.stringify(text(0, "b"))}]`],
+    "line 2 is an array, as --batch writes it: record without --batch",
+  ],
+  [["1"], "line 1 is not an object with time and type, but number"],
+  [
+    ['{"id":1}'],
+    'line 1 has no time such as "2024-05-06T07:08:09.010Z": record without --time-format',
+  ],
+  [
+    ['{"time":"12:00","type":"text","data":""}'],
+    'line 1 has no time such as "2024-05-06T07:08:09.010Z": record without --time-format',
+  ],
+  [
+    [{ time: iso(0), type: "binary", data: "/w=A" }],
+    "line 1 has no data in base64",
+  ],
+  [
+    [`{"time":"${iso(0)}","type":"frame"}`],
+    'line 1 has none of the types "open", "text", "binary", "close" and "stop"',
+  ],
+  [
+    [header(0, { version: 3 })],
+    "line 1 has the version 3 of the format: this wstap knows 1 and 2",
+  ],
+  [
+    [header(0, { version: undefined })],
+    "line 1 has the version undefined of the format: this wstap knows 1 and 2",
+  ],
+  [[header(0, { url: undefined })], "line 1 has no url or no protocol"],
+  [
+    [text(0, "a"), JSON.stringify({ ...text(0, "b"), from: "server" })],
+    'line 2 has a from that is not "client"',
+  ],
+  [
+    [text(0, "a"), close(0, 1006)],
+    "line 2 has no code, reason and clean that belong together",
+  ],
+];
+for (const [lines, problem] of NO_RECORDING) {
+  Deno.test(`a file is refused: ${problem}: ${JSON.stringify(lines).slice(0, 60)}`, async () => {
+    await using it = await file(...lines);
+    const error = await assertRejects(() => serveReplay(it.path), TypeError);
+    assertEquals(error.message, `Cannot replay ${it.path}: ${problem}`);
+  });
+}
