@@ -7,9 +7,10 @@ import {
 } from "@wstap/wstap";
 import { connect, type Socket } from "node:net";
 import { createServer } from "node:tls";
-import { answerClose } from "./fixtures/captures.ts";
+import { answerClose, greet } from "./fixtures/captures.ts";
 import { certificates, type Identity } from "./fixtures/certs.ts";
 import { runClient } from "./fixtures/client.ts";
+import { workplace } from "./fixtures/command.ts";
 import {
   socksProxy,
   type TunnelProxy,
@@ -192,6 +193,28 @@ test("a signal cuts a connection behind an https: proxy whose server reads nothi
   await assertRejects(() => sending);
   assertEquals((await connection.closed).code, 1006);
   gone.resolve();
+});
+
+test("caCerts add to the default authorities, also behind an https: proxy and with a client certificate", async () => {
+  const { ca, other, server: identity, client } = await certificates();
+  await using server = rawServer(greet, identity);
+  await using proxy = tunnelProxy({ identity });
+  await using place = await workplace({ "ca.pem": ca });
+  const proxied = { proxy: { url: `https://localhost:${proxy.port}` } };
+  for (const more of [proxied, client, { ...proxied, ...client }]) {
+    const got = await runClient(
+      {
+        url: server.url,
+        options: {
+          capture: "direct",
+          http: { caCerts: [other.ca], ...more },
+        },
+      },
+      ["--allow-net"],
+      { DENO_CERT: `${place.folder}/ca.pem` },
+    );
+    assertEquals([got.error, got.message], ["", "hello"]);
+  }
 });
 
 test("an https: proxy to wss: needs the net to both alone", async () => {

@@ -1,7 +1,7 @@
 /**
- * TLS in the two cases that `Deno.startTls()` does not support: over a connection
- * that uses TLS itself, and with a client certificate. It uses `node:tls`, which is
- * loaded only in these cases.
+ * TLS as `Deno.startTls()` does not support it: over a connection that uses TLS
+ * itself or a Unix socket, with a client certificate, and with any certificate of
+ * the server. It uses `node:tls`, which is loaded only for these.
  *
  * @module
  */
@@ -14,12 +14,14 @@ import { type Conn, writeAll } from "../conn.ts";
 export interface TlsOptions {
   /** The host name or address that the server's certificate must be for. */
   readonly hostname: string;
-  /** The root certificates to trust instead of the default ones, as PEM texts. */
+  /** Root certificates to trust in addition to the default ones, as PEM texts. */
   readonly caCerts?: readonly string[];
   /** The client certificate, as PEM text. */
   readonly cert?: string;
   /** The private key of `cert`, as PEM text. */
   readonly key?: string;
+  /** Whether to accept any certificate of the server. Then no signature of the handshake is checked either. */
+  readonly unsafelyIgnoreCertificateErrors?: boolean;
 }
 
 /**
@@ -30,11 +32,17 @@ export interface TlsOptions {
  */
 export async function startTls(
   conn: Conn,
-  { hostname, caCerts, cert, key }: TlsOptions,
+  { hostname, caCerts, cert, key, unsafelyIgnoreCertificateErrors }: TlsOptions,
 ): Promise<Conn> {
   // Loaded here, where they are needed: they take a while.
   const { Duplex } = await import("node:stream");
-  const { connect } = await import("node:tls");
+  const { connect, createSecureContext } = await import("node:tls");
+  const secureContext = createSecureContext(
+    cert === undefined ? {} : { cert, key },
+  );
+  // The option `ca` would replace the default ones. Listing those, to add to them,
+  // would need the permission --allow-sys.
+  for (const pem of caCerts ?? []) secureContext.context.addCACert(pem);
   // Resolved when bytes are wanted; `null` while they are. `node:tls` takes and
   // decrypts all that arrives, however little of it is read, so nothing may arrive
   // that is not wanted.
@@ -55,11 +63,9 @@ export async function startTls(
     // It must not be an address (RFC 6066 section 3).
     servername: /^[\d.]+$|:/.test(hostname) ? "" : hostname,
     ALPNProtocols: ["http/1.1"],
-    rejectUnauthorized: true, // even if NODE_TLS_REJECT_UNAUTHORIZED is 0
-    // They replace the default ones. Listing those, to add to them, would need
-    // the permission --allow-sys.
-    ...(caCerts && { ca: [...caCerts] }),
-    ...(cert !== undefined && { cert, key }),
+    // Given, so that NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing.
+    rejectUnauthorized: !unsafelyIgnoreCertificateErrors,
+    secureContext,
   });
   const close = () => {
     socket.destroy();

@@ -45,12 +45,10 @@ export interface HandshakeRequest {
 export interface HttpOptions {
   /**
    * Root certificates to trust in addition to the default ones, each as PEM
-   * text. With capture `"direct"`, a `wss:` URL, and either an `https:` proxy or
-   * a client certificate through any proxy, they replace the default ones for
-   * the connection to the server.
+   * text. For a proxy's certificate, too.
    */
   caCerts?: string[];
-  /** The client certificate, as PEM text. Needs `key`. */
+  /** The client certificate for the server, as PEM text. Needs `key`. */
   cert?: string;
   /** The private key of `cert`, as PEM text. */
   key?: string;
