@@ -342,6 +342,13 @@ const INVALID: [
 ];
 
 test("what a function returns is checked as an argument is", async () => {
+  // As an argument that is not given.
+  const nothing = (() => {}) as () => never;
+  await assertRejects(
+    () =>
+      drain(nobody(), { headers: nothing, protocols: nothing, maxAttempts: 1 }),
+    HandshakeError,
+  );
   for (const [type, message, url, options] of INVALID) {
     const given = { retryIf: () => true, ...options as object };
     await assertRejects(

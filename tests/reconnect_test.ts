@@ -486,6 +486,29 @@ each.test("return() does not let a step wait for a peer that does not answer the
   for (const peer of server.peers) peer.end();
 });
 
+each.test("return() from outside ends a loop whose body waits for a message, even if the peer does not answer the close", async (capture) => {
+  await using server = rawServer(async (peer) => {
+    await upgrade(peer);
+    await peer.waitForEnd();
+    peer.end();
+  });
+  const closeTimeout = "1m";
+  const generator = connections(server.url, { ...SOON, capture, closeTimeout });
+  const waiting = Promise.withResolvers<void>();
+  const loop = (async () => {
+    for await (const [connection] of generator) {
+      const message = connection.recv();
+      waiting.resolve();
+      assertEquals(await message, null);
+    }
+  })();
+  await within(waiting.promise, 5000, "the body");
+  const returning = generator.return();
+  await within(loop, 5000, "the loop");
+  for (const peer of server.peers) peer.end();
+  await within(returning, 5000, "return()");
+});
+
 each.test("the signal ends the loop while onConnect or onRetry does not settle", async (capture) => {
   await using server = accepting();
   for (

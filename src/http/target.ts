@@ -103,7 +103,7 @@ export function withoutCredentials(url: URL): URL {
  *
  * @throws {TypeError} If one of them is invalid or is given twice.
  */
-export function checkProtocols(input: string | string[]): string[] {
+export function checkProtocols(input: string | string[] = []): string[] {
   const protocols = typeof input === "string" ? [input] : input;
   if (!Array.isArray(protocols)) {
     throw new TypeError(
