@@ -65,6 +65,12 @@ async function accepts(peer: Peer): Promise<void> {
   peer.end();
 }
 
+/** Reads the request, and accepts the upgrade. */
+async function readsAndAccepts(peer: Peer): Promise<void> {
+  await peer.readHead();
+  await accepts(peer);
+}
+
 /** Connects to what refuses, and gives the error. */
 async function refused(
   url: string | URL,
@@ -624,6 +630,61 @@ each.test("wss: names the true reason of every failure", async (capture) => {
     const error = await refused(server.url + path, { capture, http });
     assertMatch(error.message, reason);
   }
+});
+
+// --- What onRequest may do ---
+
+each.test("an abort within onRequest rejects with its reason, and leaves nothing open", async (capture) => {
+  const sources = {
+    preflight: ["preflight", "socket"],
+    none: ["socket"],
+    direct: ["direct"],
+  };
+  for (const source of sources[capture]) {
+    await using server = rawServer(upgrade);
+    const controller = new AbortController();
+    const reason = await connectWebSocket(server.url, {
+      capture,
+      signal: controller.signal,
+      onRequest: (request) => {
+        if (request.source === source) controller.abort("enough");
+      },
+    }).then(() => "connected", (error) => error);
+    assertEquals(reason, "enough");
+    // Whatever was opened has ended, and nothing more comes.
+    await server.peers.at(-1)?.waitForEnd();
+    assertEquals(
+      server.heads.length,
+      source === "socket" && capture === "preflight" ? 1 : 0,
+    );
+  }
+});
+
+// --- Cookies ---
+
+each.test("a cookie that a redirect sets is sent to the same origin, and there alone", async (capture) => {
+  await using other = rawServer(readsAndAccepts);
+  await using server = answers({
+    // A load balancer that wants its clients to come back to the same node.
+    "/feed": (peer) =>
+      peer.header("cookie")?.includes("node=7")
+        ? peer.respond("307 Temporary Redirect", "", {
+          Location: `http://127.0.0.1:${other.port}/`,
+        })
+        : peer.respond("307 Temporary Redirect", "", {
+          "Location": "/feed",
+          "Set-Cookie": "node=7; Path=/; HttpOnly",
+        }),
+  });
+  const [connection] = await connectWebSocket(`${server.url}/feed`, {
+    capture,
+    redirect: "follow",
+    headers: [["Cookie", "a=1"], ["cookie", "b=2"]],
+  });
+  await connection.close();
+  assertEquals(server.peers.at(-1)!.header("cookie"), "a=1; b=2; node=7");
+  assertEquals(server.peers[0]!.header("cookie"), "a=1; b=2");
+  for (const peer of other.peers) assertEquals(peer.header("cookie"), null);
 });
 
 // --- Proxies; proxy_test.ts has those of "direct" ---

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connectWebSocket, HandshakeError } from "@wstap/wstap";
-import { answerClose, CAPTURES } from "./fixtures/captures.ts";
+import { answerClose, CAPTURES, NATIVE } from "./fixtures/captures.ts";
 import { certificates, type Identity } from "./fixtures/certs.ts";
 import { command } from "./fixtures/command.ts";
 import {
@@ -39,7 +39,8 @@ function feed(identity?: Identity) {
     await peer.readHead();
     await peer.upgrade();
     const frame = await peer.readFrame();
-    await peer.send(frame?.payload ?? "");
+    if (frame === null) return peer.end(); // a pre-flight sends none
+    await peer.send(frame.payload);
     await answerClose(peer);
     peer.end();
   }, identity);
@@ -156,6 +157,40 @@ for (
         await staysSecret(`http://user:wr0ng@127.0.0.1:${proxy.port}`);
       },
     );
+  }
+}
+
+for (
+  const [test, start] of [[withTinyproxy, tinyproxy], [
+    withSquid,
+    squid,
+  ]] as const
+) {
+  for (const capture of NATIVE) {
+    test(`${capture} goes through the proxy to wss:, and says why it does not to ws:`, async () => {
+      const { ca, server: identity } = await certificates();
+      await using proxy = await start();
+      const options = { capture, http: { caCerts: [ca], proxy: http(proxy) } };
+      await using secure = feed(identity);
+      const [connection] = await connectWebSocket(secure.url, options);
+      await connection.send("there and back");
+      assertEquals(await connection.recv(), "there and back");
+      assertEquals((await connection.close()).clean, true);
+
+      // As servers do with a request that is none for an upgrade.
+      await using plain = rawServer(async (peer) => {
+        await peer.readHead();
+        assertEquals(peer.header("upgrade"), null);
+        await peer.respond("426 Upgrade Required");
+        peer.end();
+      });
+      const error = await assertRejects(
+        () => connectWebSocket(plain.url, options),
+        HandshakeError,
+        `HTTP error: 426 Upgrade Required: the proxy 127.0.0.1:${proxy.port} is in between`,
+      );
+      assertEquals(error.transient, false);
+    });
   }
 }
 
