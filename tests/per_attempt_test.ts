@@ -17,6 +17,7 @@ import {
   type UrlSource,
 } from "@wstap/wstap";
 import { answerClose, each, test, upgrade } from "./fixtures/captures.ts";
+import { spawnServer } from "./fixtures/child.ts";
 import { type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually, quietPort, within } from "./fixtures/wait.ts";
@@ -219,6 +220,26 @@ test("no endpoint is given up while none of them exists", async () => {
     retryIf: (error) => error instanceof HandshakeError || undefined,
   });
   assertEquals(asked, ["/new", "/old", "/new", "/old", "/new"]);
+});
+
+test("a ticket that is good once is fetched for each attempt (npm ws, in another process)", async () => {
+  await using server = await spawnServer("ws", ["--single-use-token"]);
+  for (const capture of ["direct", "none"] as const) {
+    const seen: string[] = [];
+    const url = ({ number }: Attempt) =>
+      `${server.url}/terminate?ticket=${capture}${number}`;
+    for await (const [connection] of connections(url, { ...SOON, capture })) {
+      for await (const message of connection) seen.push(message);
+      if (seen.length === 3) break;
+    }
+    assertEquals(seen, ["last", "last", "last"]);
+    const spent = `${server.url}/terminate?ticket=${capture}1`;
+    await assertRejects(
+      () => drain(spent, { ...SOON, capture }),
+      HandshakeError,
+      "401 Unauthorized",
+    );
+  }
 });
 
 // --- Errors ---
