@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { progressText } from "../src/cli/commands/replay.ts";
 import { connectWebSocket, type WebSocketConnection } from "../mod.ts";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
-import { path } from "./fixtures/command.ts";
+import { command, path } from "./fixtures/command.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { delay, eventually, within } from "./fixtures/wait.ts";
 
@@ -485,6 +485,55 @@ Deno.test("--allow-origin lets pages of other origins connect", async () => {
   );
   assertEquals((await run([...origin, allowed.url])).code, 0);
 });
+
+/** Whether `script` of util-linux is here, which runs a command on a terminal of its own. */
+const hasTerminal = await new Deno.Command("script", { args: ["--version"] })
+  .output()
+  .then(({ success }) => success && Deno.build.os === "linux", () => false);
+
+for (const pipe of ["", " | cat"]) {
+  Deno.test({
+    name: pipe === ""
+      ? "a terminal has a line that says how far each client is"
+      : "the line stays away beside a pipe, whose end may write there",
+    ignore: !hasTerminal,
+    async fn() {
+      await using file = await recorded(text(0, "a"), text(3_600_000, "b"));
+      const wstap = command([
+        ...["--no-prompt", LOCAL, `--allow-read=${file.path}`],
+      ]).map((word) => `'${word}'`).join(" ");
+      await using child = new Deno.Command("script", {
+        args: ["-qec", `${wstap} replay '${file.path}'${pipe}`, "/dev/null"],
+        env: { TERM: "xterm", NO_COLOR: "1" },
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+      let screen = "";
+      const reading = (async () => {
+        for await (const chunk of child.stdout) {
+          screen += new TextDecoder().decode(chunk);
+        }
+      })();
+      const shows = (pattern: RegExp) =>
+        eventually(() => pattern.test(screen), `${pattern}`, PATIENCE);
+      await shows(/ws:\/\/127\.0\.0\.1:\d+\//);
+      const [connection] = await connect(/ws:\/\/[\d.:]+\//.exec(screen)![0]);
+      await connection.recv();
+      if (pipe === "") await shows(/Kclient 1: 1 of 2/);
+      else {
+        await delay(700); // the line would have been written
+        assert(!screen.includes("1 of 2"), screen);
+      }
+      const writer = child.stdin.getWriter();
+      await writer.write(new Uint8Array([3])); // Ctrl-C
+      await child.status;
+      await reading;
+      await writer.close().catch(() => {});
+      assertEquals((await connection.closed).code, 1001);
+    },
+  });
+}
 
 Deno.test("the line of a terminal says how far each client is", () => {
   const clients = (...messages: number[]) =>

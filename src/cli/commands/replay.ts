@@ -4,7 +4,7 @@ import {
   startReplay,
 } from "../../replay/serve.ts";
 import { EXIT, type ExitCode, systemError } from "../errors.ts";
-import { print } from "../files/output.ts";
+import { isStdoutFile, print } from "../files/output.ts";
 import type { ReplaySettings } from "../flags/values.ts";
 import type { Stop } from "../stop.ts";
 import type { Notes } from "../terminal/stderr.ts";
@@ -25,11 +25,16 @@ export async function replay(
     });
   for (const line of describe(feed, options)) notes.say(line);
   await print(`${feed.url}\n`);
-  using _status = notes.isTerminal && !notes.quiet
+  using _status = notes.isTerminal && !notes.quiet && await isOwnTerminal()
     ? new ProgressLine(notes, feed, options)
     : null;
   await stop.aborted();
   return stop.code ?? EXIT.ended;
+}
+
+/** Whether nobody else writes to the terminal, as a program at the other end of a pipe may. */
+async function isOwnTerminal(): Promise<boolean> {
+  return Deno.stdout.isTerminal() || await isStdoutFile();
 }
 
 /** Says what is played, and how it ends. */
