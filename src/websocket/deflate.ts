@@ -1,16 +1,13 @@
 /**
  * Compression of messages: the extension permessage-deflate (RFC 7692).
  *
- * Inflating and deflating are synchronous, so messages stay in order and nothing
- * is queued between the connection and the buffer.
- *
  * @module
  */
 
-import type { ZStream } from "npm:pako@3.0.3";
 import { quote } from "../escape.ts";
 import { ProtocolError } from "./protocol_error.ts";
 import type { Inflater } from "./receiver.ts";
+import { loadZlib, type RawStream, type ZlibStreams } from "./zlib.ts";
 
 /** The value of `Sec-WebSocket-Extensions` in the request. */
 export const OFFER = "permessage-deflate; client_max_window_bits";
@@ -84,8 +81,6 @@ export function parseAgreement(
 /** The last bytes of a compressed message, which are not sent (RFC 7692 section 7.2.1). */
 const TAIL = new Uint8Array([0x00, 0x00, 0xff, 0xff]);
 
-const EMPTY = new Uint8Array();
-
 /** The initial size of the output buffer in bytes. */
 const CHUNK = 32 * 1024;
 
@@ -98,7 +93,7 @@ const MAX_INFLATED = 256 * 1024;
 // What takes time though it gives no output, as the bytes of output that take as long:
 // a byte of input (a block's table of codes) and a new series of blocks.
 const COST_OF_INPUT = 16;
-const COST_OF_SERIES = 256;
+const COST_OF_SERIES = 1024;
 
 /**
  * The buffer for output. Inflating and deflating are synchronous, so all connections
@@ -114,65 +109,60 @@ const MIN_WITH_CONTEXT = 32;
 /** The shortest message that is compressed without context take-over, in bytes. */
 const MIN_WITHOUT_CONTEXT = 256;
 
-/** The memory level of the compressor. 8 is the default of zlib. */
-const MEMORY_LEVEL = 8;
-
-/** The compression level. 6 is the default of zlib. */
-const LEVEL = 6;
+/** How messages are compressed: as zlib does by default. */
+const DEFLATE = { level: 6, memLevel: 8 };
 
 /**
  * Loads the compression library, and creates an inflater and a deflater.
  *
  * @param side The side that uses them.
+ * @param zlib The library. By default the fastest one that there is.
  */
 export async function createDeflate(
   parameters: DeflateParameters,
   side: "client" | "server" = "client",
+  zlib?: ZlibStreams,
 ): Promise<{ inflater: Inflater; deflater: Deflater }> {
-  const pako = await import("npm:pako@3.0.3");
-  const isClient = side === "client";
+  zlib ??= await loadZlib();
+  const server = {
+    noContext: parameters.serverNoContextTakeover,
+    windowBits: parameters.serverMaxWindowBits,
+  };
+  const client = {
+    noContext: parameters.clientNoContextTakeover,
+    windowBits: parameters.clientMaxWindowBits,
+  };
+  const [own, peer] = side === "client" ? [client, server] : [server, client];
+  // A window of 15 bits can inflate the output of any smaller one.
+  const inflating = zlib.inflate(!peer.noContext);
+  // zlib does not support a window of 8 bits, so nothing is compressed then.
+  const deflating = own.windowBits === 8
+    ? null
+    : zlib.deflate({ ...DEFLATE, windowBits: own.windowBits });
   return {
-    inflater: new PakoInflater(
-      pako,
-      isClient
-        ? parameters.serverNoContextTakeover
-        : parameters.clientNoContextTakeover,
-    ),
-    deflater: new PakoDeflater(
-      pako,
-      isClient
-        ? parameters.clientNoContextTakeover
-        : parameters.serverNoContextTakeover,
-      isClient
-        ? parameters.clientMaxWindowBits
-        : parameters.serverMaxWindowBits,
-    ),
+    inflater: new MessageInflater(inflating, peer.noContext),
+    deflater: new MessageDeflater(deflating, own.noContext),
   };
 }
 
-type Pako = typeof import("npm:pako@3.0.3");
+/** Where a small part and {@linkcode TAIL} are joined. */
+const JOINED = new Uint8Array(MAX_JOINED + TAIL.length);
 
-/** The state in which pako's inflater looks at a header, if there is one, and then at the first block. */
-const HEAD = 16180;
-
-class PakoInflater implements Inflater {
+class MessageInflater implements Inflater {
   taken = 0;
   isDone = true;
   cost = 0;
-  readonly #pako: Pako;
-  readonly #stream: ZStream;
+  readonly #stream: RawStream;
   readonly #noContext: boolean;
-  readonly #joined = new Uint8Array(MAX_JOINED + TAIL.length);
   /** The number of bytes of {@linkcode TAIL} that the current message still needs. */
   #tailLeft = TAIL.length;
+  /** The number of bytes of output, and of those that the stream has remembered. */
+  #given = 0;
+  #remembered = 0;
 
-  constructor(pako: Pako, noContext: boolean) {
-    this.#pako = pako;
+  constructor(stream: RawStream, noContext: boolean) {
+    this.#stream = stream;
     this.#noContext = noContext;
-    this.#stream = new pako.ZStream();
-    // A window of 15 bits can inflate the output of any smaller one. A negative
-    // number means raw deflate data.
-    pako.zlibInflateInit2(this.#stream, -15);
   }
 
   push(
@@ -180,20 +170,15 @@ class PakoInflater implements Inflater {
     last: boolean,
     budget: number,
   ): Uint8Array<ArrayBuffer> {
-    const stream = this.#stream;
-    stream.output = shared;
-    stream.next_out = 0;
-    stream.avail_out = shared.length;
-    this.cost = 0;
+    this.cost = this.#given = this.#remembered = 0;
     if (last && part.length <= MAX_JOINED) {
-      const tail = TAIL.subarray(TAIL.length - this.#tailLeft);
-      this.#joined.set(part);
-      this.#joined.set(tail, part.length);
-      const taken = this.#inflate(
-        this.#joined,
-        part.length + tail.length,
-        budget,
-      );
+      const tail = TAIL.length - this.#tailLeft;
+      JOINED.set(part);
+      for (let i = 0; i < this.#tailLeft; i++) {
+        JOINED[part.length + i] = TAIL[tail + i]!;
+      }
+      const length = part.length + this.#tailLeft;
+      const taken = this.#inflate(JOINED, length, budget);
       this.taken = Math.min(taken, part.length);
       this.#tailLeft -= taken - this.taken;
     } else {
@@ -202,118 +187,93 @@ class PakoInflater implements Inflater {
         this.#tailLeft -= this.#inflate(TAIL, TAIL.length, budget);
       }
     }
-    if (last && this.isDone) {
-      this.#tailLeft = TAIL.length;
-      if (this.#noContext) {
-        const { state } = stream;
-        state.whave = state.wnext = 0; // forgets the window
-        this.#restart();
-      }
-    }
-    stream.input = stream.output = EMPTY;
-    this.cost += stream.next_out;
-    return shared.subarray(0, stream.next_out);
+    const isWhole = last && this.isDone;
+    if (isWhole) this.#tailLeft = TAIL.length;
+    if (isWhole && this.#noContext) this.#stream.reset();
+    else this.#remember();
+    this.cost += this.#given;
+    return shared.subarray(0, this.#given);
   }
 
   /** Inflates until the input or the budget is used up, or there is enough output. Returns how much of the input was taken. */
   #inflate(input: Uint8Array, length: number, budget: number): number {
-    const pako = this.#pako;
     const stream = this.#stream;
-    const affordable = Math.ceil(budget / COST_OF_INPUT);
-    stream.input = input;
-    stream.next_in = 0;
-    stream.avail_in = Math.min(length, affordable);
+    const end = Math.min(length, Math.ceil(budget / COST_OF_INPUT));
+    let at = 0;
     while (true) {
-      const status = pako.zlibInflate(stream, pako.Z_SYNC_FLUSH);
-      if (status === pako.Z_STREAM_END) {
-        this.#restart();
-        this.cost += COST_OF_SERIES;
-      } else if (status !== pako.Z_OK && status !== pako.Z_BUF_ERROR) {
+      stream.run(input, at, end - at, shared, this.#given);
+      if (stream.failed) {
         throw new ProtocolError(1007, "a compressed message is not deflate");
       }
-      const isUsedUp = stream.avail_in === 0 && stream.avail_out > 0;
-      if (stream.avail_out === 0 && shared.length < MAX_INFLATED) {
-        growOutput(stream);
-      } else if (isUsedUp || stream.avail_out === 0 || this.cost >= budget) {
-        this.isDone = isUsedUp && stream.next_in === length;
-        this.cost += stream.next_in * COST_OF_INPUT;
-        return stream.next_in;
+      const { availIn, availOut } = stream;
+      at = end - availIn;
+      this.#given = shared.length - availOut;
+      if (stream.ended) {
+        // A message may contain a final block, and refer to what was before it (RFC
+        // 7692 section 7.2.3.4).
+        this.#remember();
+        stream.restart();
+        this.cost += COST_OF_SERIES;
+      }
+      if (availOut === 0 && shared.length < MAX_INFLATED) {
+        growOutput(this.#given);
+      } else if (availIn === 0 || availOut === 0 || this.cost >= budget) {
+        this.isDone = at === length && availOut > 0;
+        this.cost += at * COST_OF_INPUT;
+        return at;
       }
     }
   }
 
-  /**
-   * Begins a new series of blocks, since a message may contain a final block (RFC
-   * 7692 section 7.2.3.4). pako's own function would allocate 6 KB for each.
-   */
-  #restart(): void {
-    const { state } = this.#stream;
-    state.mode = HEAD;
-    state.last = state.hold = state.bits = 0;
+  #remember(): void {
+    if (this.#given === this.#remembered) return;
+    this.#stream.remember(shared.subarray(this.#remembered, this.#given));
+    this.#remembered = this.#given;
   }
 
   close(): void {
-    this.#pako.zlibInflateEnd(this.#stream);
+    this.#stream.close();
   }
 }
 
-class PakoDeflater implements Deflater {
-  readonly #pako: Pako;
+class MessageDeflater implements Deflater {
+  readonly #stream: RawStream | null;
   readonly #noContext: boolean;
-  readonly #stream: ZStream | null;
 
-  constructor(pako: Pako, noContext: boolean, windowBits: number) {
-    this.#pako = pako;
+  constructor(stream: RawStream | null, noContext: boolean) {
+    this.#stream = stream;
     this.#noContext = noContext;
-    this.#stream = null;
-    if (windowBits === 8) return; // zlib does not support it, so nothing is compressed
-    this.#stream = new pako.ZStream();
-    pako.zlibDeflateInit2(
-      this.#stream,
-      LEVEL,
-      8, // the method; deflate is the only one
-      -windowBits,
-      MEMORY_LEVEL,
-      pako.Z_DEFAULT_STRATEGY,
-    );
   }
 
   deflate(message: Uint8Array): Uint8Array<ArrayBuffer> | null {
-    const pako = this.#pako;
     const stream = this.#stream;
     // With context take-over this must be decided before compressing: the message
     // then is in the window, and later messages refer to it.
     const least = this.#noContext ? MIN_WITHOUT_CONTEXT : MIN_WITH_CONTEXT;
     if (stream === null || message.length < least) return null;
-    stream.input = message;
-    stream.next_in = 0;
-    stream.avail_in = message.length;
-    stream.output = shared;
-    stream.next_out = 0;
-    stream.avail_out = shared.length;
-    while (true) {
-      pako.zlibDeflate(stream, pako.Z_SYNC_FLUSH);
-      if (stream.avail_out > 0) break;
-      growOutput(stream);
+    let given = 0;
+    for (let at = 0;; growOutput(given)) {
+      stream.run(message, at, message.length - at, shared, given);
+      at = message.length - stream.availIn;
+      given = shared.length - stream.availOut;
+      if (stream.availOut > 0) break;
     }
-    if (this.#noContext) pako.zlibDeflateReset(stream);
-    const deflated = shared.subarray(0, stream.next_out - TAIL.length);
+    if (this.#noContext) stream.reset();
+    const deflated = shared.subarray(0, given - TAIL.length);
     if (shared.length > MAX_KEPT) shared = new Uint8Array(CHUNK);
-    stream.input = stream.output = EMPTY; // they must not live as long as the connection
     return this.#noContext && deflated.length >= message.length
       ? null
       : deflated;
   }
 
   close(): void {
-    if (this.#stream !== null) this.#pako.zlibDeflateEnd(this.#stream);
+    this.#stream?.close();
   }
 }
 
-/** Doubles the size of the output buffer. */
-function growOutput(stream: ZStream): void {
+/** Doubles the size of the output buffer, of which the first `length` bytes are used. */
+function growOutput(length: number): void {
   const grown = new Uint8Array(shared.length * 2);
-  grown.set(shared.subarray(0, stream.next_out));
-  stream.avail_out = grown.length - stream.next_out;
-  stream.output = shared = grown;
+  grown.set(shared.subarray(0, length));
+  shared = grown;
 }

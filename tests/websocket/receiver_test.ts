@@ -154,7 +154,6 @@ Deno.test("Receiver stops inside a compressed message, and goes on there", async
     );
     let stops = 0;
     do {
-      assertEquals(found, []);
       bytes = bytes.subarray(bytes.length - receiver.push(bytes));
     } while (receiver.stopped && ++stops);
     assert(stops >= 5, `${stops}`);
@@ -175,15 +174,15 @@ Deno.test("Receiver stops soon among blocks that inflate to nothing", async () =
   const { receiver, found } = createReceiver({ inflater });
   let bytes: Uint8Array = concat(frame(2, blocks, { rsv: 4 }), frame(9, ""));
   let longest = 0;
-  while (found.length === 0) {
+  do {
     const start = performance.now();
     const left = receiver.push(bytes);
     longest = Math.max(longest, performance.now() - start);
     const taken = bytes.length - left;
     assert(taken > 0 && taken < 10_000, `${taken}`);
     bytes = bytes.subarray(taken);
-  }
-  assertEquals(found, [new Uint8Array()]);
+  } while (receiver.stopped);
+  assertEquals(found, [new Uint8Array(), ["ping", new Uint8Array()]]);
   assert(longest < 200, `${longest} ms`); // about 10 on an idle machine
 });
 
