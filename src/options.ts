@@ -36,7 +36,8 @@ export interface ConnectOptions {
   /**
    * Header fields to send with every handshake request. `Host`, `Connection`,
    * `Upgrade`, `Content-Length`, `Transfer-Encoding` and `Sec-WebSocket-*` are
-   * refused, because the handshake sets them itself.
+   * refused, because the handshake sets them itself. With capture `"direct"` the
+   * names are written as they are given; Deno writes them in lower case.
    */
   headers?: HeadersInit;
   /**
@@ -55,8 +56,8 @@ export interface ConnectOptions {
   capture?: "preflight" | "direct" | "none";
   /**
    * Whether a redirect is an error or is followed. At most 10 redirects are
-   * followed, and none from `wss:` to `ws:`. `Authorization` and cookies are
-   * sent to the same origin only.
+   * followed, and none from `wss:` to `ws:`. `Authorization` and cookies,
+   * also those that a redirect sets, are sent to the same origin only.
    *
    * @default {"error"}
    */
