@@ -533,8 +533,8 @@ class Loop {
   readonly #signal: AbortSignal;
   /** The URLs that are tried. */
   readonly #live: Set<Source>;
-  /** Whether a function may ask for the time of the last message. */
-  readonly #isTold: boolean;
+  /** Whether a function may look at the time of the last message. */
+  readonly #hasFunctions: boolean;
   #number = 0;
   #last: Attempt["last"] = null;
   #lastMessageAt: number | null = null;
@@ -547,11 +547,8 @@ class Loop {
       ? stop
       : AbortSignal.any([signal, stop]);
     this.#live = new Set(plan.urls);
-    this.#isTold = [
-      plan.headers,
-      plan.protocols,
-      ...plan.urls.map((it) => it.url),
-    ]
+    const { urls, headers, protocols } = plan;
+    this.#hasFunctions = [...urls.map(({ url }) => url), headers, protocols]
       .some((it) => typeof it === "function");
   }
 
@@ -704,7 +701,7 @@ class Loop {
       url: response.url,
       settings: this.#settings,
       onEnd,
-      notesMessages: this.#isTold,
+      notesMessages: this.#hasFunctions,
     });
     return { entry: [connection, response], ended, url: target.url.href };
   }
