@@ -11,6 +11,8 @@ import {
   rootUrl,
   workplace,
 } from "./fixtures/command.ts";
+import { tinyproxy } from "./fixtures/daemons.ts";
+import { installed } from "./fixtures/installed.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import {
   accept,
@@ -67,17 +69,6 @@ async function runBoth(
   ], { cwd: folder, env: { NO_PROXY: "127.0.0.1,localhost", ...env } });
   assertEquals(status, 0, stderr);
   return { stdout, stderr };
-}
-
-/** Whether a program can be started; a test of what it needs is skipped else. */
-function installed(program: string): boolean {
-  try {
-    const options = { args: ["--version"], stdout: "null", stderr: "null" };
-    return new Deno.Command(program, options as Deno.CommandOptions)
-      .outputSync().success;
-  } catch {
-    return false;
-  }
 }
 
 /** Stops a process, and waits for its end. */
@@ -243,6 +234,22 @@ Deno.test("the recipe for a proxy goes through it", async () => {
   assertEquals(output, '101\n{"id":1}\n{"id":2}\n{"id":3}\n');
   // Proxies that people run pass no other upgrade on.
   assertEquals(proxy.lines, ["CONNECT feed.example:80 HTTP/1.1"]);
+});
+
+Deno.test({
+  name: "the recipe for a proxy goes through tinyproxy (needs tinyproxy)",
+  ignore: Deno.build.os === "windows" || !installed("tinyproxy", ["-v"]),
+  async fn() {
+    await using server = feed();
+    await using place = await workplace();
+    await using proxy = await tinyproxy();
+    const output = await run("Behind a proxy", place.folder, {
+      "feed.example": host(server),
+      "proxy.example:3128": `127.0.0.1:${proxy.port}`,
+    });
+    assertEquals(output, '101\n{"id":1}\n{"id":2}\n{"id":3}\n');
+    assertEquals(server.requests.length, 1);
+  },
 });
 
 Deno.test({
