@@ -270,6 +270,16 @@ Deno.test("refuse refuses the first handshakes, or all, with the headers", async
   assertEquals(all.clients, 3);
 });
 
+Deno.test("a header that the server writes itself is written once, as given", async () => {
+  await using feed = await serveReplay(FIVE, {
+    refuse: { status: 429 },
+    headers: { "Content-Type": "application/json", "Date": "some day" },
+  });
+  const error = await assertRejects(() => connect(feed.url), HandshakeError);
+  assertEquals(error.response?.headers.get("content-type"), "application/json");
+  assertEquals(error.response?.headers.get("date"), "some day");
+});
+
 Deno.test("what is no handshake is answered with 426 or 400, and counts for nothing", async () => {
   await using feed = await serveReplay(FIVE, {
     refuse: { status: 503, count: 1 },

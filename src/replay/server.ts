@@ -173,8 +173,7 @@ export class Server implements AsyncDisposable {
       ...(protocol === undefined
         ? []
         : [["Sec-WebSocket-Protocol", protocol] as [string, string]]),
-      ["Date", new Date().toUTCString()],
-      ...headers,
+      ...withDefaults(headers, [["Date", new Date().toUTCString()]]),
     ]);
     try {
       await writeAll(conn, head);
@@ -467,6 +466,18 @@ function parseRequest(
   };
 }
 
+type Header = [name: string, value: string];
+
+/** Adds header fields, unless there are others of the name. */
+function withDefaults(
+  headers: readonly Header[],
+  defaults: readonly Header[],
+): Header[] {
+  const names = new Set(headers.map(([name]) => name.toLowerCase()));
+  const missing = defaults.filter(([name]) => !names.has(name.toLowerCase()));
+  return [...missing, ...headers];
+}
+
 /** Answers without an upgrade, and ends the connection. */
 async function refuse(
   conn: Deno.TcpConn,
@@ -476,16 +487,20 @@ async function refuse(
   const bytes = new TextEncoder().encode(
     status === 204 || status === 304 ? "" : body,
   );
-  const content: [name: string, value: string][] = [
-    ["Content-Type", "text/plain; charset=utf-8"],
-    ["Content-Length", `${bytes.length}`],
-  ];
-  const head = encodeHead(`HTTP/1.1 ${status} ${phrase}`, [
+  const own: [name: string, value: string][] = [
     ["Date", new Date().toUTCString()],
     ["Connection", "close"],
-    ...(bytes.length > 0 ? content : []),
-    ...headers,
-  ]);
+  ];
+  if (bytes.length > 0) {
+    own.push(
+      ["Content-Type", "text/plain; charset=utf-8"],
+      ["Content-Length", `${bytes.length}`],
+    );
+  }
+  const head = encodeHead(
+    `HTTP/1.1 ${status} ${phrase}`,
+    withDefaults(headers, own),
+  );
   const cancel = after(CUT_TIMEOUT, () => closeQuietly(conn));
   try {
     await writeAll(conn, concat([head, bytes]));
