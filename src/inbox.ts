@@ -45,8 +45,6 @@ class Waiter<T extends string | Uint8Array> implements EventListenerObject {
   expired = false;
   /** The time of `performance.now()` at which the call's time is over. */
   deadline = Infinity;
-  /** Cancels the timer. */
-  cancel: (() => void) | null = null;
   signal: AbortSignal | null = null;
   previous: Waiter<T> | null = null;
   next: Waiter<T> | null = null;
@@ -65,10 +63,9 @@ class Waiter<T extends string | Uint8Array> implements EventListenerObject {
     this.inbox.abort(this);
   }
 
-  /** Marks the call as settled, and removes its timer and its listener. */
+  /** Marks the call as settled, and removes its listener. */
   release(): void {
     this.settled = true;
-    if (this.cancel !== null) this.cancel();
     if (this.signal !== null) this.signal.removeEventListener("abort", this);
   }
 }
@@ -138,6 +135,11 @@ export class Inbox<T extends string | Uint8Array> {
   /** The waiting calls, a doubly linked list. */
   #first: Waiter<T> | null = null;
   #last: Waiter<T> | null = null;
+  /**
+   * The one timer of all calls, set for the first of their deadlines. It stays when a
+   * call is served, because setting one takes longer than receiving a message.
+   */
+  #timer: { readonly due: number; readonly cancel: () => void } | null = null;
   /** The calls that the gate holds back, in their order. */
   #held: Waiter<T>[] = NONE;
   readonly #gate: CallGate;
@@ -228,6 +230,8 @@ export class Inbox<T extends string | Uint8Array> {
     this.#createBatchError = createBatchError;
     this.#hold?.end();
     this.#serve();
+    this.#timer?.cancel();
+    this.#timer = null;
   }
 
   /** Takes the next message, and waits for one if none is queued; `null` after a clean end. */
@@ -474,9 +478,9 @@ export class Inbox<T extends string | Uint8Array> {
       waiter.expired = timeout === 0;
       this.#admit(waiter);
       if (waiter.settled) return;
-      if (timeout !== undefined && timeout > 0) {
-        waiter.cancel = after(timeout, () => this.#expire(waiter));
+      if (timeout !== undefined && timeout > 0 && !this.#ended) {
         waiter.deadline = performance.now() + timeout;
+        this.#setTimer(waiter.deadline, timeout);
       }
       if (signal !== undefined) {
         waiter.signal = signal;
@@ -500,6 +504,32 @@ export class Inbox<T extends string | Uint8Array> {
       waiter.reject(timedOut());
     }
     this.#serve();
+  }
+
+  /** Sets the timer, unless it is set for an earlier time. */
+  #setTimer(due: number, delay: number): void {
+    if (this.#timer !== null) {
+      if (this.#timer.due <= due) return;
+      this.#timer.cancel();
+    }
+    const cancel = after(delay, () => this.#expireDue(due));
+    this.#timer = { due, cancel };
+  }
+
+  /** Ends the calls whose time is over, and sets the timer for the others. */
+  #expireDue(due: number): void {
+    this.#timer = null;
+    const over: Waiter<T>[] = [];
+    let next = Infinity;
+    const look = (waiter: Waiter<T>) => {
+      if (waiter.settled || waiter.expired) return;
+      if (waiter.deadline <= due) over.push(waiter);
+      else next = Math.min(next, waiter.deadline);
+    };
+    for (let it = this.#first; it !== null; it = it.next) look(it);
+    this.#held.forEach(look);
+    if (next !== Infinity) this.#setTimer(next, next - performance.now());
+    for (const waiter of over) if (!waiter.settled) this.#expire(waiter);
   }
 
   /** Adds a call to the waiting calls, now or when the gate opens. */

@@ -4,9 +4,10 @@ import {
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
-import { FakeTime } from "@std/testing/time";
+import type { FakeTime } from "@std/testing/time";
 import { Gate } from "../src/gate.ts";
 import { type CallGate, Inbox, type InboxOptions } from "../src/inbox.ts";
+import { fakeClock } from "./fixtures/clock.ts";
 import { countingSignal } from "./fixtures/signal.ts";
 
 type Message = string | Uint8Array;
@@ -14,7 +15,7 @@ type Message = string | Uint8Array;
 /** Defines a test in whose time nothing passes by itself: what never comes fails at once. */
 function test(name: string, fn: (time: FakeTime) => Promise<void>): void {
   Deno.test(name, async () => {
-    using time = new FakeTime();
+    using time = fakeClock();
     await fn(time);
   });
 }
@@ -157,6 +158,29 @@ test("Inbox.take() that is aborted rejects with the reason and consumes nothing"
   const aborted = inbox.take({ signal });
   assertStrictEquals(await assertRejects(() => aborted), reason);
   assertEquals(await inbox.take(), "b");
+});
+
+test("Inbox ends each call at its own time, in any order of the times", async (time) => {
+  const inbox = createInbox();
+  const calls = [50, 10, 30, 20].map((timeout) => inbox.take({ timeout }));
+  const settled = calls.map(() => false);
+  calls.forEach((call, i) => call.catch(() => settled[i] = true));
+  for (
+    const [after, expected] of [
+      [9, [false, false, false, false]],
+      [1, [false, true, false, false]],
+      [10, [false, true, false, true]],
+      [10, [false, true, true, true]],
+      [20, [true, true, true, true]],
+    ] as const
+  ) {
+    await time.tickAsync(after);
+    await time.runMicrotasks();
+    assertEquals(settled, [...expected]);
+  }
+  const late = inbox.take({ timeout: 5 });
+  await time.tickAsync(5);
+  await assertTimeout(late);
 });
 
 Deno.test("Inbox leaves no timer and no listener behind a call that was served", async () => {
@@ -517,6 +541,7 @@ Deno.test("Inbox does not starve the event loop in a loop of calls that need no 
       inbox.push(String(i));
       assertEquals([await call(inbox)].flat(), [String(i)]);
     });
+    inbox.end(null, () => BATCH_LOST); // and its timer
   }
   const ended = createInbox();
   ended.end(null, () => BATCH_LOST);

@@ -6,9 +6,9 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { FakeTime } from "@std/testing/time";
 import fc from "npm:fast-check@4.10.2";
 import { Inbox } from "../../src/inbox.ts";
+import { fakeClock } from "../fixtures/clock.ts";
 import { property } from "./property.ts";
 
 type Step =
@@ -306,7 +306,7 @@ class Real {
 
 /** Tells a story to both, and compares what they make of each step. */
 async function tell(story: Story): Promise<void> {
-  using clock = new FakeTime();
+  using clock = fakeClock();
   const model = new Model(story);
   const real = new Real(story);
   let calls = 0;
@@ -365,6 +365,7 @@ async function tell(story: Story): Promise<void> {
         model.finish(step.clean ? "clean" : "lost");
         real.finish(step.clean ? "clean" : "lost");
     }
+    await clock.runMicrotasks();
     if (story.overflow === "pause") real.ask();
     await clock.runMicrotasks();
     compare(model, real);
@@ -453,6 +454,7 @@ export const inbox = [
         }
       }
       assertEquals(taken, pushed);
+      inbox.end(null, () => new Error("over")); // and its timer
     },
   ),
 ];
