@@ -10,6 +10,7 @@
  */
 
 import denoJson from "../deno.json" with { type: "json" };
+import { VARIABLES } from "../src/cli/flags/variables.ts";
 
 /** The platforms that Deno can compile for. */
 export const TARGETS = [
@@ -20,15 +21,6 @@ export const TARGETS = [
   "x86_64-pc-windows-msvc",
   "aarch64-pc-windows-msvc",
 ] as const;
-
-/** The environment variables that the command line and Deno's network stack read. */
-export const VARIABLES = [
-  ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
-    .flatMap((name) => [name, name.toLowerCase()]),
-  "NO_COLOR",
-  "WSTAP_BEARER",
-  "WSTAP_USER",
-];
 
 /**
  * The permissions of the executable: to connect to any host, to read and write the

@@ -74,7 +74,48 @@ export function systemError(error: unknown): unknown {
 export function explain(error: unknown): { code: ExitCode; message: string } {
   if (error instanceof OutputClosed) return { code: EXIT.ended, message: "" };
   const message = error instanceof Error ? error.message : String(error);
-  return { code: codeOf(error), message: visible(message) };
+  const isArgument = error instanceof TypeError || error instanceof RangeError;
+  return {
+    code: codeOf(error),
+    message: visible(isArgument ? withFlags(message) : message),
+  };
+}
+
+/** What the module's options are called on the command line. */
+const FLAGS: Record<string, string> = {
+  "http.caCerts": "--ca-cert",
+  "http.cert": "--cert",
+  "http.key": "--key",
+  "http.proxy": "--proxy",
+  "http.unsafelyIgnoreCertificateErrors": "--insecure",
+  compression: "--compress",
+  minDelay: "--min-delay",
+  maxDelay: "--max-delay",
+  pingInterval: "--ping-interval",
+};
+
+const OPTION = new RegExp(
+  `(?<![\\w."])(?:${
+    Object.keys(FLAGS).map((name) => name.replace(".", "\\.")).join("|")
+  })(?![\\w."])`,
+  "g",
+);
+
+/** Names the options in an error of the module as the command line does. */
+function withFlags(message: string): string {
+  return message.replace(OPTION, (name) => FLAGS[name]!);
+}
+
+/** Runs a check of the module; what it refuses is a wrong command line. */
+export function check(run: () => unknown): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) {
+      throw error;
+    }
+    throw usageError(withFlags(error.message));
+  }
 }
 
 function codeOf(error: unknown): ExitCode {

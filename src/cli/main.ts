@@ -1,4 +1,6 @@
 import denoJson from "../../deno.json" with { type: "json" };
+import { HandshakeError } from "../../mod.ts";
+import { describeUnread } from "./flags/variables.ts";
 import {
   type Arguments,
   checkCommand,
@@ -45,8 +47,16 @@ export async function main(
     const { code, message } = explain(error);
     notes.setLine("");
     if (message !== "") notes.error(message);
+    const unread = isUnauthorized(error) ? describeUnread() : null;
+    if (unread !== null) notes.say(unread);
     return code;
   }
+}
+
+/** Whether a server or a proxy wants credentials, which a variable may have held. */
+function isUnauthorized(error: unknown): boolean {
+  return error instanceof HandshakeError &&
+    [401, 403, 407].includes(error.response?.status ?? 0);
 }
 
 async function run(
@@ -69,6 +79,7 @@ async function run(
       checkUrl(args, rest, "wstap ping wss://example.com/feed");
       return await withSources(
         args,
+        notes,
         stop,
         (sources) => ping(pingSettings(args, rest, sources), notes, stop),
       );
@@ -76,6 +87,7 @@ async function run(
       checkCommand(args, "replay");
       return await withSources(
         args,
+        notes,
         stop,
         (sources) => replay(replaySettings(args, rest, sources), notes, stop),
       );
@@ -92,6 +104,7 @@ async function run(
   checkUrl(args, args.positionals, "wstap wss://example.com/feed");
   return await withSources(
     args,
+    notes,
     stop,
     (sources) => tap(tapSettings(args, args.positionals, sources), notes, stop),
   );
@@ -100,9 +113,12 @@ async function run(
 /** Runs a command with what its options name; without, if a signal ends the reading of it. */
 async function withSources(
   args: Arguments,
+  notes: Notes,
   stop: Stop,
   command: (sources: Sources) => Promise<ExitCode>,
 ): Promise<ExitCode> {
+  const unread = args.has("verbose") ? describeUnread() : null;
+  if (unread !== null) notes.say(unread);
   const sources = await readSources(args, stop.signal);
   return sources === null ? stop.code! : await command(sources);
 }
@@ -150,7 +166,7 @@ async function demo(
     await stop.aborted();
     return stop.code ?? EXIT.ended;
   }
-  return await withSources(args, stop, async (sources) => {
+  return await withSources(args, notes, stop, async (sources) => {
     const settings = tapSettings(args, [`${feed.url}/events`], sources);
     notes.say(`connecting to ${feed.url}/events, which this process serves`);
     const duration = Math.min(settings.duration, DEMO_DURATION);

@@ -121,13 +121,14 @@ function unknownLetter(arg: string, letter: string) {
   );
 }
 
-/** The candidate that is fewest edits away from a word; none if all are far off. */
+/** The candidate that is fewest slips away from a word, or begins with it; none if all are far off. */
 export function nearest(
   word: string,
   candidates: readonly string[],
 ): string | undefined {
   let best: string | undefined;
-  let least = Math.max(2, Math.floor(word.length / 3)) + 1;
+  // One slip in three letters: "foo" is no "loop".
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
     const edits = candidate.startsWith(word) && word.length > 1
       ? 1
@@ -137,16 +138,23 @@ export function nearest(
   return best;
 }
 
-/** How many characters must be added, removed or replaced (Levenshtein). */
+/**
+ * How many characters must be added, removed or replaced, or swapped with the one
+ * beside them.
+ */
 function distance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+      const isSwapped = i > 1 && j > 1 &&
+        a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwapped ? before[j - 2]! + 1 : Infinity;
+      next.push(Math.min(replaced, swapped, row[j]! + 1, next[j - 1]! + 1));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length]!;
 }

@@ -1,7 +1,7 @@
 import { promptSecret } from "@std/cli/prompt-secret";
 import { basicAuth } from "../../http/encoding.ts";
 import { usageError } from "../errors.ts";
-import { BEARER_VARIABLE, USER_VARIABLE } from "./variables.ts";
+import { BEARER_VARIABLE, mayRead, USER_VARIABLE } from "./variables.ts";
 import type { Sources } from "./sources.ts";
 
 /**
@@ -97,6 +97,5 @@ function askPassword(user: string): string {
 
 /** An environment variable, if it may be read without asking. */
 function variable(name: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-  return state === "granted" ? Deno.env.get(name) || undefined : undefined;
+  return mayRead(name) ? Deno.env.get(name) || undefined : undefined;
 }

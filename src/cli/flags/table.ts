@@ -489,8 +489,7 @@ export const GROUPS = {
       help: "connect there, not to the URL's host",
       text: "Connects to this host and port instead of the URL's: a tunnel, " +
         "or one node of a cluster. The `Host` header and the check of " +
-        "the certificate stay those of the URL. With a `wss:` URL it " +
-        "chooses `--capture direct`.",
+        "the certificate stay those of the URL. Chooses `--capture direct`.",
       example: "wstap --connect-to 10.0.0.7:443 wss://feed.example/events",
     },
     {
@@ -500,8 +499,7 @@ export const GROUPS = {
       for: CLIENTS,
       help: "connect to this Unix socket instead",
       text: "Connects to a Unix socket instead of the URL's host. The " +
-        "`Host` header stays that of the URL. With a `wss:` URL it " +
-        "chooses `--capture direct`.",
+        "`Host` header stays that of the URL. Chooses `--capture direct`.",
       example: "wstap --unix-socket /run/feed.sock ws://localhost/events",
     },
   ],

@@ -1,10 +1,13 @@
 import { format as formatDate } from "@std/datetime/format";
-import type { ConnectOptions, ReconnectOptions } from "../../../mod.ts";
+import {
+  connections,
+  type ConnectOptions,
+  type ReconnectOptions,
+} from "../../../mod.ts";
 import { isCloseCode } from "../../websocket/close_codes.ts";
 import { checkHeaders } from "../../http/target.ts";
-import { decodePercent } from "../../http/encoding.ts";
 import type { Arguments } from "./parse.ts";
-import { usageError } from "../errors.ts";
+import { check, usageError } from "../errors.ts";
 import {
   choice,
   closeCodes,
@@ -134,13 +137,16 @@ export function tapSettings(
       "The option --record-sent needs a recording: --format ndjson --output FILE, without --batch",
     );
   }
+  const connect = {
+    ...connectOptions(args, captureFor(args, urls), sources),
+    heartbeat: heartbeat(args, binary),
+  };
+  const reconnect = reconnectOptions(args);
+  checkConnect(urls, { ...connect, ...reconnect });
   return {
     urls,
-    connect: {
-      ...connectOptions(args, captureFor(args, urls), sources),
-      heartbeat: heartbeat(args, binary),
-    },
-    reconnect: reconnectOptions(args),
+    connect,
+    reconnect,
     head: args.has("head")
       ? "only"
       : args.has("include")
@@ -179,7 +185,7 @@ export function pingSettings(
   urls: readonly string[],
   sources: Sources = new Sources(),
 ): PingSettings {
-  return {
+  const settings: PingSettings = {
     urls,
     connect: connectOptions(args, "direct", sources),
     verbose: args.has("verbose"),
@@ -188,6 +194,8 @@ export function pingSettings(
     interval: duration(args, "interval") ?? 1_000,
     timeout: duration(args, "ping-timeout") ?? 20_000,
   };
+  checkConnect(urls, settings.connect);
+  return settings;
 }
 
 /** Checks the arguments of a replay. */
@@ -306,24 +314,38 @@ function invalidPair(args: Arguments, name: ValueName, expected: string) {
   );
 }
 
+/** Checks what connecting will be asked for, before anything is opened. */
+function checkConnect(
+  urls: readonly string[],
+  options: ReconnectOptions,
+): void {
+  // It checks its arguments at the call, and connects at the first step only.
+  check(() => connections([...urls], options));
+}
+
 /** The options that only capture "direct" can serve. */
 const DIRECT = ["insecure", "compress", "ping-interval", "ping-timeout"];
-
 /**
- * The capture that is asked for; "direct" if none is, and an option or an address
- * needs that one.
+ * The options that only "direct" can serve with `wss:`. With `ws:` the others can,
+ * but not for a host that `NO_PROXY` exempts, so "direct" is the better choice.
  */
+const ADDRESS = ["connect-to", "unix-socket"];
+
+/** The capture that is asked for; "direct" if none is, and an option needs that one. */
 function captureFor(
   args: Arguments,
   urls: readonly string[],
 ): ConnectOptions["capture"] {
   const capture = choice(args, "capture");
+  const has = (names: string[]) =>
+    args.given.find(({ name }) => names.includes(name));
+  if (capture === undefined) {
+    return has([...DIRECT, ...ADDRESS]) === undefined ? undefined : "direct";
+  }
   if (capture === "direct") return capture;
   const isEncrypted = urls.some((url) => /^\s*wss:/i.test(url));
-  const names = isEncrypted ? [...DIRECT, "connect-to", "unix-socket"] : DIRECT;
-  const option = args.given.find(({ name }) => names.includes(name));
+  const option = has(DIRECT) ?? (isEncrypted ? has(ADDRESS) : undefined);
   if (option === undefined) return capture;
-  if (capture === undefined) return "direct";
   const where = DIRECT.includes(option.name) ? "" : " for wss:";
   throw usageError(
     `The option --${option.name} needs --capture direct${where}, not ${capture}`,
@@ -390,7 +412,7 @@ function httpOptions(
       key: sources.text("--key", key),
     }),
     ...(proxy !== undefined &&
-      { proxy: parseProxy(secret("--proxy", proxy, sources)) }),
+      { proxy: { url: secret("--proxy", proxy, sources) } }),
     ...(address !== undefined && { address }),
     ...(args.has("insecure") && { unsafelyIgnoreCertificateErrors: true }),
   };
@@ -414,14 +436,9 @@ function heartbeat(
 
 function reconnectOptions(args: Arguments): TapSettings["reconnect"] {
   if (args.has("reconnect")) {
-    const minDelay = duration(args, "min-delay");
-    const maxDelay = duration(args, "max-delay");
-    if ((minDelay ?? 0) > (maxDelay ?? Infinity)) {
-      throw usageError("The value of --min-delay is above that of --max-delay");
-    }
     return {
-      minDelay: seconds(minDelay),
-      maxDelay: seconds(maxDelay),
+      minDelay: seconds(duration(args, "min-delay")),
+      maxDelay: seconds(duration(args, "max-delay")),
       maxAttempts: whole(args, "max-attempts"),
       stopsOn: closeCodes(args, "stop-on"),
     };
@@ -463,35 +480,6 @@ function readHeaders(args: Arguments, sources: Sources): HeaderList {
 
 function headerList(args: Arguments, sources: Sources): HeaderList {
   return args.all("header").flatMap((value) => headerLines(value, sources));
-}
-
-/** A proxy, with the credentials of its URL where Deno wants them. */
-function parseProxy(value: string): Deno.Proxy {
-  let url;
-  try {
-    url = new URL(value);
-  } catch {
-    url = null;
-  }
-  if (
-    url === null || !/^(https?|socks5h?):$/.test(url.protocol) ||
-    url.hostname === ""
-  ) {
-    throw usageError(
-      'Invalid --proxy: expected a URL such as "http://127.0.0.1:3128" or "socks5://127.0.0.1:1080"',
-    );
-  }
-  const { username, password } = url;
-  url.username = url.password = "";
-  return {
-    url: url.href,
-    ...(username !== "" && {
-      basicAuth: {
-        username: decodePercent(username),
-        password: decodePercent(password),
-      },
-    }),
-  };
 }
 
 function textMessage(message: string, binary: boolean): string | Uint8Array {
