@@ -143,6 +143,19 @@ each.test("no error shows credentials, tokens or headers, however it is printed"
         "Set-Cookie": "s3cret-cookie",
       })],
     ["breaks a rule", (peer) => peer.upgrade({ headers: { Upgrade: null } })],
+    [
+      "chooses no subprotocol that was offered",
+      (peer) =>
+        peer.upgrade({
+          headers: { "Sec-WebSocket-Protocol": "x.s3cret-token" },
+        }),
+    ],
+    ["repeats the subprotocols", (peer) =>
+      peer.upgrade({
+        headers: {
+          "Sec-WebSocket-Protocol": peer.header("sec-websocket-protocol"),
+        },
+      })],
     ["speaks no HTTP", (peer) => peer.write("220 s3cret-token\r\n\r\n")],
     ["leaves", () => Promise.resolve()],
     ["redirects to no URL", (peer) =>
@@ -164,6 +177,7 @@ each.test("no error shows credentials, tokens or headers, however it is printed"
     capture,
     redirect: "follow",
     handshakeTimeout: "10s",
+    protocols: ["feed", "bearer.s3cret-token"],
     headers: { "X-Key": "s3cret-bearer", "Cookie": "s3cret-cookie" },
     http: { caCerts: [ca] },
   };
@@ -198,6 +212,10 @@ each.test("no error shows credentials, tokens or headers, however it is printed"
   await attempt("has no scheme of ours", "http://127.0.0.1/");
   await attempt("is no URL", "ws://[");
   const nobody = "wss://127.0.0.1:9";
+  for (const name of ["s3cret-token,", "bearer.s3cret-token"]) {
+    const protocols = ["bearer.s3cret-token", name];
+    await attempt("has a subprotocol that is none", nobody, { protocols });
+  }
   const headers = { "X-Key": "s3cret-bearer\n" + "s3cret-token" };
   await attempt("has a header that is none", nobody, { headers });
   const basicAuth = { username: "s3cret-user", password: "s3cret-pass" };
@@ -256,6 +274,7 @@ test("the command line shows no secret, refused or not", async () => {
   const args = [
     ...["--verbose", "--summary", "--header", "X-Key: s3cret-bearer"],
     ...["--header", "Cookie: s3cret-cookie"],
+    ...["--protocol", "feed", "--protocol", "bearer.s3cret-token"],
   ];
   const url = server.url.replace("//", "//s3cret-user:s3cret-pass@");
   const results = await Promise.all([

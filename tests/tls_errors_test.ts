@@ -7,8 +7,10 @@ import {
 } from "@std/assert";
 import { connectWebSocket, HandshakeError } from "@wstap/wstap";
 import { explainTlsError } from "../src/tls_errors.ts";
-import { each } from "./fixtures/captures.ts";
+import { CAPTURES, each } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
+import { testsWith } from "./fixtures/installed.ts";
+import { hasNode, nodeServer } from "./fixtures/node.ts";
 import { rawServer } from "./fixtures/raw.ts";
 
 /** What Deno reports, and a part of what it comes to. */
@@ -145,3 +147,29 @@ each.test("ws: to a port with TLS is refused at once, with a hint at wss:", asyn
   );
   assertMatch(error.message, /needs? wss: in place of ws:/);
 });
+
+const withNode = testsWith("Node", hasNode);
+
+for (const capture of CAPTURES) {
+  withNode(
+    `a server that wants a client certificate is told from others (${capture})`,
+    async () => {
+      const all = await certificates();
+      await using server = await nodeServer(all.server, all.ca);
+      const http = { caCerts: [all.ca] };
+      const error = await assertRejects(
+        () => connectWebSocket(server.url, { capture, http }),
+        HandshakeError,
+      );
+      assertMatch(
+        error.message,
+        /: the server wants a client certificate.*http\.cert and http\.key/,
+      );
+      const [connection] = await connectWebSocket(server.url, {
+        capture,
+        http: { ...http, ...all.client },
+      });
+      assertEquals((await connection.close()).code, 1000);
+    },
+  );
+}
