@@ -234,6 +234,15 @@ Deno.test("a fault comes in a loop, too", async () => {
   assertEquals([got.messages.length, got.code], [7, 1006]);
 });
 
+Deno.test("a stalled connection does not delay the end of the replay", async () => {
+  const feed = await serveReplay(FIVE, { fault: { after: 0, how: "stall" } });
+  const connection = await connect(feed.url);
+  const start = performance.now();
+  await feed.close();
+  assertLess(performance.now() - start, 900);
+  assertEquals((await connection.closed).clean, false);
+});
+
 Deno.test("a stalled connection stays open, and answers neither pings nor a close", async () => {
   await using feed = await serveReplay(FIVE, {
     fault: { after: 2, how: "stall" },
@@ -469,6 +478,10 @@ const SAME: [recorded: string, got: Sent, same: boolean][] = [
   ['{"0":1}', "[1]", false],
   ['{"__proto__":{"a":1}}', '{"__proto__":{"a":2}}', false],
   ["1e2", "100", true],
+  ['{"id":12345678901234567890}', '{ "id":12345678901234567890 }', true],
+  ['{"id":12345678901234567890}', '{"id":12345678901234567891}', false],
+  ['["1234567890123456789",1]', '[ "1234567890123456789", 1]', true],
+  ["[1.00000000000000000]", "[1]", true],
   ['"a"', "a", false],
   ["{", "{ ", false],
   ["hello", new TextEncoder().encode("hello"), false],

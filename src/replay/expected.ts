@@ -52,12 +52,16 @@ export class Expected implements AsyncDisposable {
 
   /** Waits for the next message. Rejects with the signal's reason if that aborts. */
   async wait(signal: AbortSignal): Promise<void> {
-    while (!this.take()) {
-      signal.throwIfAborted();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#notify = resolve;
-      signal.addEventListener("abort", () => resolve(), { once: true });
-      await promise;
+    const wake = () => this.#notify?.();
+    signal.addEventListener("abort", wake);
+    try {
+      while (!this.take()) {
+        signal.throwIfAborted();
+        await new Promise<void>((resolve) => this.#notify = resolve);
+      }
+    } finally {
+      signal.removeEventListener("abort", wake);
+      this.#notify = null;
     }
   }
 
@@ -93,13 +97,24 @@ export function isSame(a: Message, b: Message): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-/** The value of a JSON text, `undefined` if it is none. */
+/** The value of a JSON text, `undefined` if it is none. A whole number that would lose digits is kept as a text. */
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(/\d{16}/.test(text) ? keepDigits(text) : text);
   } catch {
     return undefined;
   }
+}
+
+/** Matches strings, so that they are left alone, and long whole numbers. */
+const STRING_OR_LONG =
+  /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+])-?\d{16,}(?![\d.eE])/gs;
+
+function keepDigits(json: string): string {
+  return json.replace(
+    STRING_OR_LONG,
+    (token) => token.startsWith('"') ? token : `{"digits":"${token}"}`,
+  );
 }
 
 /** Whether two JSON values are equal. Any depth will do. */

@@ -175,12 +175,9 @@ export class Server implements AsyncDisposable {
         : [["Sec-WebSocket-Protocol", protocol] as [string, string]]),
       ...withDefaults(headers, [["Date", new Date().toUTCString()]]),
     ]);
-    try {
-      await writeAll(conn, head);
-    } catch {
-      return; // it hung up
-    }
-    return new Client(conn, rest, answer);
+    const client = new Client(conn, rest, answer);
+    client.write(head);
+    return client;
   }
 
   /** Closes every connection with 1001, and cuts those that do not answer. */
@@ -226,6 +223,7 @@ export class Client implements ProtocolHandler {
   #isDone = false;
   /** Whether something could not be written. */
   #hasFailed = false;
+  #isStalled = false;
 
   constructor(conn: Deno.TcpConn, rest: Uint8Array, acceptance: Acceptance) {
     this.#conn = conn;
@@ -257,7 +255,8 @@ export class Client implements ProtocolHandler {
   }
 
   /**
-   * Closes the connection and waits for its end; without an answer it is cut.
+   * Closes the connection and waits for its end; without an answer it is cut. One
+   * that has stalled is cut at once.
    *
    * @param code Any that may be sent; `undefined` sends a close frame without one.
    */
@@ -268,6 +267,7 @@ export class Client implements ProtocolHandler {
   ): Promise<void> {
     this.#protocol.close(code, reason);
     this.#leave();
+    if (this.#isStalled) closeQuietly(this.#conn);
     await this.#endWithin(timeout);
   }
 
@@ -281,6 +281,7 @@ export class Client implements ProtocolHandler {
 
   /** Sends and answers nothing any more, and resolves when the client has gone. */
   async stall(): Promise<void> {
+    this.#isStalled = true;
     this.#protocol.terminate();
     this.#leave();
     await this.#over.promise;
@@ -405,14 +406,13 @@ export class Client implements ProtocolHandler {
     // So that the frames of one `send()` are written together.
     await null;
     try {
-      while (true) {
-        const pong = this.#protocol.takePong();
-        if (pong !== null) this.#queue.unshift(pong);
-        if (this.#queue.length === 0) break;
+      while (this.#queue.length > 0) {
         const bytes = concat(this.#queue.splice(0));
         this.#queued = bytes.length;
         await writeAll(this.#conn, bytes);
         this.#queued -= bytes.length;
+        const pong = this.#protocol.takePong();
+        if (pong !== null) this.#queue.unshift(pong);
       }
       this.#stopWaiting();
     } catch {

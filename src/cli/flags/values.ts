@@ -238,7 +238,7 @@ function entry(args: Arguments): number | string | undefined {
 }
 
 function origin(value: string): string {
-  if (value === "*") return value;
+  if (value === "*" || value === "null") return value;
   if (URL.canParse(value) && new URL(value).origin === value) return value;
   throw usageError(
     `Invalid --allow-origin ${
