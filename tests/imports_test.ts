@@ -41,3 +41,19 @@ Deno.test("imports, types too, never lead back to where they came from", async (
   };
   for (const file of graph.keys()) visit(file, []);
 });
+
+Deno.test("the command line goes through mod.ts, replay.ts and src/internal.ts", async () => {
+  const doors = ["mod.ts", "replay.ts", "src/internal.ts", "deno.json"];
+  const others: string[] = [];
+  for (const [file, targets] of await imports()) {
+    const from = file.slice(rootUrl.href.length);
+    if (!from.startsWith("src/cli/")) continue;
+    for (const target of targets) {
+      const to = target.slice(rootUrl.href.length);
+      const isInside = !target.startsWith(rootUrl.href) ||
+        to.startsWith("src/cli/") || to.startsWith("without_jsr/");
+      if (!isInside && !doors.includes(to)) others.push(`${from} -> ${to}`);
+    }
+  }
+  assertEquals(others, []);
+});

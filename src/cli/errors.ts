@@ -3,7 +3,7 @@ import {
   ConnectionClosedError,
   HandshakeError,
 } from "../../mod.ts";
-import { isSystemError } from "../replay/system_error.ts";
+import { isSystemError } from "../internal.ts";
 import { visible } from "./terminal/text.ts";
 
 /** The exit codes of the command line, as `--help` lists them. */

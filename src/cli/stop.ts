@@ -1,4 +1,4 @@
-import { after } from "../timers.ts";
+import { after } from "../internal.ts";
 import { EXIT, type ExitCode } from "./errors.ts";
 
 /**

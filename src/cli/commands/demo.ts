@@ -1,12 +1,12 @@
-import { sleep } from "../../timers.ts";
-import { systemError } from "../errors.ts";
 import {
   type Acceptance,
   type Client,
   type Refusal,
   Server,
   type ServerRequest,
-} from "../../replay/server.ts";
+  sleep,
+} from "../../internal.ts";
+import { systemError } from "../errors.ts";
 
 /** How many events a second the feed sends. */
 const RATE = 4;

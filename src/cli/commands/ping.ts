@@ -1,5 +1,5 @@
 import { ConnectionClosedError } from "../../../mod.ts";
-import { sleep } from "../../timers.ts";
+import { sleep } from "../../internal.ts";
 import type { PingSettings } from "../flags/values.ts";
 import {
   type Connection,

@@ -2,7 +2,7 @@ import {
   describeFinish,
   type ReplayServer,
   startReplay,
-} from "../../replay/serve.ts";
+} from "../../internal.ts";
 import { EXIT, type ExitCode, systemError } from "../errors.ts";
 import { isStdoutFile, print } from "../files/output.ts";
 import type { ReplaySettings } from "../flags/values.ts";

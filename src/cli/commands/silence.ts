@@ -1,4 +1,4 @@
-import { after } from "../../timers.ts";
+import { after } from "../../internal.ts";
 
 /**
  * Watches for a silence: a time without a message. It counts only between `start()`

@@ -19,9 +19,8 @@ import { Sender } from "./sender.ts";
 import { Silence } from "./silence.ts";
 import { Conversation, isConversation } from "../terminal/conversation.ts";
 import { standardInput } from "../files/input.ts";
-import { lines } from "../../replay/lines.ts";
+import { closeLine, lines, openLine, stopLine } from "../../internal.ts";
 import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
-import { closeLine, openLine, stopLine } from "../../replay/recording.ts";
 import {
   bodyStart,
   createRender,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { after } from "../../timers.ts";
+import { after } from "../../internal.ts";
 import { EXIT, fileError, OutputClosed } from "../errors.ts";
 import type { Screen } from "../terminal/conversation.ts";
 import type { Extent } from "../flags/read.ts";

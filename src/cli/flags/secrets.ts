@@ -1,5 +1,5 @@
 import { promptSecret } from "@std/cli/prompt-secret";
-import { basicAuth } from "../../http/encoding.ts";
+import { basicAuth } from "../../internal.ts";
 import { usageError } from "../errors.ts";
 import { BEARER_VARIABLE, mayRead, USER_VARIABLE } from "./variables.ts";
 import type { Sources } from "./sources.ts";

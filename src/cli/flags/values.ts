@@ -4,8 +4,7 @@ import {
   type ConnectOptions,
   type ReconnectOptions,
 } from "../../../mod.ts";
-import { isCloseCode } from "../../websocket/close_codes.ts";
-import { checkHeaders } from "../../http/target.ts";
+import { checkHeaders, isCloseCode } from "../../internal.ts";
 import type { Arguments } from "./parse.ts";
 import { check, usageError } from "../errors.ts";
 import {

@@ -1,4 +1,4 @@
-import { escapeCharacter, UNPRINTABLE } from "../../escape.ts";
+import { escapeCharacter, UNPRINTABLE } from "../../internal.ts";
 
 const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
