@@ -17,7 +17,13 @@ import { certificates } from "../tests/fixtures/certs.ts";
 import type { Job } from "./client.ts";
 import { findPeers } from "./peers.ts";
 import { chart } from "./chart.ts";
-import { describeMachine, type Result, table } from "./report.ts";
+import {
+  describeMachine,
+  replaceResults,
+  type Result,
+  shortTable,
+  table,
+} from "./report.ts";
 import { type Row, ROWS, type Run } from "./rows.ts";
 
 const { values: args } = parseArgs({
@@ -215,4 +221,15 @@ if (aims && missed.length > 0) Deno.exitCode = 1;
 if (!short && only === "") {
   await Deno.writeTextFile(here("results.json"), json);
   await Deno.writeTextFile(here("results.svg"), await chart(results));
+  const pages = {
+    "README.md": table(machine, rounds, results),
+    "../docs/performance.md": shortTable(machine, rounds, results),
+  };
+  for (const [name, text] of Object.entries(pages)) {
+    const page = await Deno.readTextFile(here(name));
+    await Deno.writeTextFile(here(name), replaceResults(page, text));
+  }
+  await new Deno.Command(deno, {
+    args: ["fmt", "--quiet", ...Object.keys(pages).map(here)],
+  }).output();
 }

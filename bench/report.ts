@@ -86,3 +86,36 @@ export function table(
   }
   return lines.join("\n");
 }
+
+/** Formats the results as a short table for users: what, against what, and the ratio. */
+export function shortTable(
+  machine: string,
+  rounds: number,
+  results: Result[],
+): string {
+  const lines = [
+    `Medians of ${rounds} rounds. ${machine}.`,
+    "",
+    "| What | Against | Ratio | Better is |",
+    "| --- | --- | --: | --- |",
+  ];
+  let section = "";
+  for (const { section: name, what, against, ratio, unit } of results) {
+    if (/ceiling/.test(name)) continue; // it is about the bench itself
+    if (name !== section) {
+      section = name;
+      lines.push(`| **${section}** | | | |`);
+    }
+    const better = unit === "messages/s" ? "more" : "less";
+    lines.push(`| ${what} | ${against} | ${ratio.toFixed(2)} | ${better} |`);
+  }
+  return lines.join("\n");
+}
+
+/** Replaces what stands between the marks of a page by other text. */
+export function replaceResults(page: string, text: string): string {
+  const parts = /^([^]*<!-- results -->\n)[^]*(<!-- end of results -->[^]*)$/
+    .exec(page);
+  if (parts === null) throw new Error("The page has no marks for the results");
+  return `${parts[1]}\n${text}\n\n${parts[2]}`;
+}
