@@ -40,6 +40,7 @@ const ELSEWHERE = [
   /^curl .*\/install\.sh \| sh$/,
   // They take a terminal, a server with TLS, or one at a Unix socket.
   /^wstap -u alice wss/,
+  /^wstap wss:\/\/feed\.example\/echo$/,
   /^wstap -k wss/,
   /^wstap --unix-socket /,
 ];
