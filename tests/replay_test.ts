@@ -13,6 +13,7 @@ import {
   type ReplayOptions,
   serveReplay,
 } from "@wstap/wstap/replay";
+import { closeLine, messageLine, openLine } from "../src/replay/recording.ts";
 import { moduleFlags, output, path, workplace } from "./fixtures/command.ts";
 import {
   close,
@@ -946,6 +947,49 @@ Deno.test("what is appended meanwhile is not played, and a file that breaks cuts
     events[3],
     `client 2 was cut off after 0 messages: Cannot replay ${it.path}: line 2 is cut off, or is not JSON`,
   );
+});
+
+Deno.test("a file that is removed cuts the connection, and says so", async () => {
+  await using it = await file(text(0, "a"));
+  const events: string[] = [];
+  await using feed = await serveReplay(it.path, {
+    onEvent: ({ message }) => events.push(message),
+  });
+  await Deno.remove(it.path);
+  assertEquals((await receive(await connect(feed.url))).code, 1006);
+  await eventually(() => events.length === 2, "the end of the client");
+  assertMatch(
+    events[1]!,
+    /^client 1 was cut off after 0 messages: Cannot read/,
+  );
+});
+
+Deno.test("what wstap writes is what a replay reads", async () => {
+  const messages = [
+    "é\n😀",
+    "",
+    new Uint8Array([0, 255, 10]),
+    new Uint8Array(),
+  ];
+  const lines = [
+    openLine({
+      url: "wss://me:secret@feed.example/events?token=secret",
+      status: 101,
+      headers: new Headers({ "Set-Cookie": "secret" }),
+    }, "v2"),
+    messageLine(iso(0), "sent", "client"),
+    ...messages.map((it) => messageLine(iso(1), it)),
+    closeLine({ code: 4000, reason: "é", clean: true }),
+  ];
+  assert(!lines.join("").includes("secret"));
+  await using it = await file(...lines.map((line) => line.trimEnd()));
+  assertEquals(await replayed(it.path, { speed: Infinity }), {
+    messages,
+    code: 4000,
+    reason: "é",
+    clean: true,
+  });
+  assertEquals(JSON.parse(lines[1]!), sent(0, "sent"));
 });
 
 Deno.test("a file that breaks while messages are compared cuts the connection", async () => {
