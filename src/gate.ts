@@ -102,14 +102,21 @@ export async function nextTurnOfTheEventLoop(
   setImmediate(callback);
 }
 
+// The real one, also in a test that replaces the global one afterwards.
+const { setTimeout } = globalThis;
+
 /**
  * Waits until what had arrived when a timer fired has been read. Timers run before reads
  * that are due, so a timer alone cannot tell a silent peer from a process that was
- * blocked or stopped. One turn of the event loop is enough for TCP; TLS and Deno's
- * WebSocket pass on what they have read.
+ * blocked or stopped.
+ *
+ * Turns of `setImmediate()` alone are not enough: dozens of them pass before Deno looks
+ * for what has arrived. Between two timers it does. That one pass is enough for TCP; TLS
+ * and Deno's WebSocket hand on what they have read.
  */
 export async function untilArrivedIsRead(): Promise<void> {
-  for (let turns = 0; turns < 3; turns++) {
+  for (let passes = 0; passes < 3; passes++) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
     await new Promise<void>(nextTurnOfTheEventLoop);
   }
 }

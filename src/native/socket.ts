@@ -14,11 +14,8 @@ import {
 } from "../socket.ts";
 import { createClient, needsClient } from "./client.ts";
 
-/** The interval at which `bufferedAmount` is checked while a call waits, in milliseconds. No event reports its changes. */
+/** The interval at which `bufferedAmount` is checked, in milliseconds. No event reports its changes. */
 const SEND_POLL = 1;
-
-/** The interval at which it is checked otherwise, until everything is sent, in milliseconds. */
-const CLOSE_POLL = 100;
 
 /** What Deno needs for a queued message besides its payload, which is all that `bufferedAmount` counts, in bytes. */
 const MESSAGE_OVERHEAD = 256;
@@ -49,8 +46,6 @@ export class NativeSocket implements Socket {
   #queued = 0;
   /** The empty ones among them after the last that was not empty: `bufferedAmount` does not tell whether they are sent. */
   #empty = 0;
-  /** The timer that looks whether the peer has closed while something is queued. */
-  #closePoll: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param socket A socket that has just been created.
@@ -103,15 +98,14 @@ export class NativeSocket implements Socket {
   #end(end: SocketEnd): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#closePoll);
     this.#events!.onEnd(end);
     this.#events!.onRelease();
   }
 
   /**
    * Sends a message. Deno's WebSocket drops it silently once it is not open, which it
-   * is not from the moment at which it has received a close frame: the `close` event
-   * comes later, when the answer is sent.
+   * is not from a moment before its `close` event. (What the peer sends while it reads
+   * nothing may be that close frame: Deno says nothing of it until its answer is sent.)
    */
   send(data: string | Uint8Array<ArrayBuffer>): Promise<void> | null {
     const socket = this.#socket;
@@ -119,17 +113,12 @@ export class NativeSocket implements Socket {
       this.#events!.onSendEnd();
       return null;
     }
-    const before = socket.bufferedAmount;
-    if (before === 0) this.#queued = this.#empty;
+    if (socket.bufferedAmount === 0) this.#queued = this.#empty;
     socket.send(data);
     this.#queued++;
     if (data.length === 0) this.#empty++;
     else this.#empty = 0;
-    if (this.isSendQueueFull()) return this.#drained();
-    if (this.#closePoll === undefined && socket.bufferedAmount > 0) {
-      this.#pollClose();
-    }
-    return null;
+    return this.isSendQueueFull() ? this.#drained() : null;
   }
 
   isSendQueueFull(): boolean {
@@ -144,28 +133,6 @@ export class NativeSocket implements Socket {
       await new Promise((resolve) => setTimeout(resolve, SEND_POLL));
       if (this.#socket.bufferedAmount === 0) this.#queued = this.#empty = 0;
     } while (this.isSendQueueFull() && !this.#ended);
-    this.#checkClose();
-  }
-
-  /**
-   * Looks, as long as something is queued, whether the peer has closed. If it does so
-   * without reading, the answer stays in the queue, and no event ever says so.
-   */
-  #pollClose(): void {
-    this.#closePoll = setTimeout(() => {
-      this.#closePoll = undefined;
-      this.#checkClose();
-      const { bufferedAmount, readyState } = this.#socket;
-      if (readyState === WebSocket.OPEN && bufferedAmount > 0) {
-        this.#pollClose();
-      }
-    }, CLOSE_POLL);
-  }
-
-  #checkClose(): void {
-    if (this.#socket.readyState !== WebSocket.OPEN && !this.#ended) {
-      this.#events!.onSendEnd();
-    }
   }
 
   close(code: number, reason: string): void {
