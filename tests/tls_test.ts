@@ -11,6 +11,8 @@ import { answerClose, greet } from "./fixtures/captures.ts";
 import { certificates, type Identity } from "./fixtures/certs.ts";
 import { runClient } from "./fixtures/client.ts";
 import { workplace } from "./fixtures/command.ts";
+import { testsWith } from "./fixtures/installed.ts";
+import { hasOpenssl, OpensslFolder } from "./fixtures/openssl.ts";
 import {
   socksProxy,
   type TunnelProxy,
@@ -317,5 +319,153 @@ Deno.test({
       );
       assertEquals(error.message.includes("secret"), false);
     }
+  },
+});
+
+// --- unsafelyIgnoreCertificateErrors ---
+
+const withOpenssl = testsWith("openssl", CAN && hasOpenssl);
+
+/** Receives the greeting of a server whose certificate is not checked. */
+async function greeted(
+  url: string,
+  http: ConnectOptions["http"],
+): Promise<void> {
+  const [connection] = await connectWebSocket(url, {
+    capture: "direct",
+    http: { ...http, unsafelyIgnoreCertificateErrors: true },
+  });
+  assertEquals(await connection.recv(), "hello");
+  assertEquals((await connection.close()).clean, true);
+}
+
+for (const kind of ["expired", "wrongName", "selfSigned"] as const) {
+  test(`unsafelyIgnoreCertificateErrors accepts a certificate that is not to be trusted: ${kind}`, async () => {
+    const all = await certificates();
+    await using server = rawServer(greet, all[kind]);
+    await greeted(server.url, {});
+    await greeted(server.url, { caCerts: [all.ca] });
+    const { port } = server;
+    await greeted(`wss://example.invalid/`, {
+      address: { hostname: "127.0.0.1", port },
+    });
+    // Of that connection alone.
+    await assertRejects(
+      () => connectWebSocket(server.url, { capture: "direct" }),
+      HandshakeError,
+      "certificate",
+    );
+  });
+}
+
+for (const proxied of ["http", "https", "socks5"] as const) {
+  test(`unsafelyIgnoreCertificateErrors accepts the server's certificate through a proxy (${proxied}:)`, async () => {
+    const { ca, server: identity, selfSigned } = await certificates();
+    await using server = rawServer(greet, selfSigned);
+    await using proxy = proxied === "socks5"
+      ? socksProxy()
+      : tunnelProxy(proxied === "https" ? { identity } : {});
+    const url = `${proxied}://localhost:${proxy.port}`;
+    await greeted(server.url, { caCerts: [ca], proxy: { url } });
+    assertEquals(proxy.asked.length, 1);
+  });
+}
+
+test("unsafelyIgnoreCertificateErrors does not accept a proxy's certificate", async () => {
+  const { selfSigned } = await certificates();
+  await using server = rawServer(greet, selfSigned);
+  await using proxy = tunnelProxy({ identity: selfSigned });
+  const error = await assertRejects(
+    () =>
+      greeted(server.url, {
+        proxy: { url: `https://localhost:${proxy.port}` },
+      }),
+    HandshakeError,
+    `the proxy localhost:${proxy.port} could not be used: `,
+  );
+  assertEquals(error.by, "proxy");
+  assertEquals(proxy.asked, []);
+});
+
+test("unsafelyIgnoreCertificateErrors shows the client certificate", async () => {
+  const { ca, selfSigned, client } = await certificates();
+  await using server = rawServer(greet);
+  await using front = await gate(server.port, selfSigned, ca);
+  await greeted(front.url, client);
+  assertEquals(front.names, ["wstap test"]);
+});
+
+test("NODE_TLS_REJECT_UNAUTHORIZED=0 does not make direct accept any certificate", async () => {
+  const { client, selfSigned } = await certificates();
+  await using server = rawServer(greet, selfSigned);
+  for (const http of [{}, client]) {
+    const got = await runClient(
+      { url: server.url, options: { capture: "direct", http } },
+      ["--allow-net", "--allow-env"],
+      { NODE_TLS_REJECT_UNAUTHORIZED: "0" },
+    );
+    assertMatch(got.error, /certificate/);
+  }
+  assertEquals(server.heads, []);
+});
+
+withOpenssl(
+  "a certificate of plain openssl req -x509 is explained, and accepted where that is asked for",
+  async () => {
+    await using files = new OpensslFolder();
+    await files.run(
+      "req -x509 -newkey rsa:2048 -nodes -keyout k -out c -subj /CN=localhost " +
+        "-addext subjectAltName=DNS:localhost",
+    );
+    const identity = { cert: files.read("c"), key: files.read("k") };
+    await using server = rawServer(greet, identity);
+    const error = await assertRejects(
+      () =>
+        connectWebSocket(server.url, {
+          capture: "direct",
+          http: { caCerts: [identity.cert] },
+        }),
+      HandshakeError,
+    );
+    assertMatch(error.message, /CA:TRUE.*unsafelyIgnoreCertificateErrors/s);
+    await greeted(server.url, {});
+    await greeted(server.url, { caCerts: [identity.cert] });
+  },
+);
+
+withOpenssl(
+  "a certificate of openssl with CA:FALSE is trusted with caCerts, also by node:tls",
+  async () => {
+    await using files = new OpensslFolder();
+    await files.run(
+      "req -x509 -newkey rsa:2048 -nodes -keyout k -out c -subj /CN=localhost " +
+        "-addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE",
+    );
+    const identity = { cert: files.read("c"), key: files.read("k") };
+    const { client } = await certificates();
+    await using server = rawServer(greet, identity);
+    for (const more of [{}, client]) {
+      const [connection] = await connectWebSocket(server.url, {
+        capture: "direct",
+        http: { caCerts: [identity.cert], ...more },
+      });
+      assertEquals(await connection.recv(), "hello");
+      await connection.close();
+    }
+  },
+);
+
+Deno.test({
+  name: "unsafelyIgnoreCertificateErrors is a TypeError before Deno 2.8",
+  ignore: CAN,
+  async fn() {
+    const error = await assertRejects(
+      () => greeted("wss://feed.invalid/", {}),
+      TypeError,
+    );
+    assertEquals(
+      error.message,
+      'Capture "direct" cannot accept any certificate before Deno 2.8',
+    );
   },
 });
