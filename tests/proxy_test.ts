@@ -442,3 +442,120 @@ Deno.test("an abort ends the wait for a proxy that never answers", async () => {
     assert(performance.now() - start < 5000);
   }
 });
+
+Deno.test("a fault of the server behind a healthy proxy is not blamed on the proxy", async () => {
+  const { ca, expired, selfSigned } = await certificates();
+  for (const identity of [expired, selfSigned, null]) {
+    await using server = rawServer(
+      (peer) => Promise.resolve(identity ? undefined : peer.end()),
+      identity ?? {},
+    );
+    await using http = tunnelProxy();
+    await using socks = socksProxy();
+    for (const kind of ["http", "socks5"] as const) {
+      const { port } = kind === "http" ? http : socks;
+      const error = await assertRejects(
+        () =>
+          connectWebSocket(`wss://localhost:${server.port}/`, {
+            capture: "direct",
+            http: {
+              caCerts: [ca],
+              proxy: { url: `${kind}://127.0.0.1:${port}` },
+            },
+          }),
+        HandshakeError,
+      );
+      assertEquals(error.message.includes("proxy"), false, error.message);
+      if (identity) assert(error.message.includes("certificate"));
+      assertEquals(error.by, "server");
+    }
+  }
+});
+
+Deno.test("a proxy whose certificate is not trusted, or that speaks no TLS, is blamed", async () => {
+  const { selfSigned } = await certificates();
+  await using untrusted = tunnelProxy({ identity: selfSigned });
+  await using plain = rawServer(async (peer) => {
+    await peer.conn.read(new Uint8Array(16));
+    await peer.write("HTTP/1.1 400 Bad Request\r\n\r\n");
+    await peer.waitForEnd();
+  });
+  for (const { port } of [untrusted, plain]) {
+    const error = await assertRejects(
+      () =>
+        connectWebSocket("ws://feed.invalid/", {
+          capture: "direct",
+          handshakeTimeout: "5s",
+          http: { proxy: { url: `https://user:s3cret@localhost:${port}` } },
+        }),
+      HandshakeError,
+      `the proxy localhost:${port} could not be used: `,
+    );
+    assertEquals(error.by, "proxy");
+    assertEquals(error.transient, true);
+    assert(error.cause instanceof TypeError);
+    assertEquals(Deno.inspect(error).includes("s3cret"), false);
+  }
+});
+
+Deno.test("a proxy's refusal with a slow body is told with what came of it, at the timeout", async () => {
+  await using proxy = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.write(
+      "HTTP/1.1 407 Proxy Authentication Required\r\n" +
+        "Content-Length: 100\r\n\r\nwho are",
+    );
+    await peer.waitForEnd();
+  });
+  const connect = (signal?: AbortSignal) =>
+    connectWebSocket("ws://feed.invalid/", {
+      capture: "direct",
+      handshakeTimeout: "300ms",
+      http: { proxy: { url: `http://127.0.0.1:${proxy.port}` } },
+      ...(signal && { signal }),
+    });
+  const error = await assertRejects(
+    () => connect(),
+    HandshakeError,
+    "answered HTTP error: 407 Proxy Authentication Required",
+  );
+  assertEquals(await error.response?.text(), "who are");
+  assertEquals([error.by, error.transient], ["proxy", false]);
+  // An abort is the caller's, who wants to hear nothing more.
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new Error("enough")), 100);
+  await assertRejects(() => connect(controller.signal), Error, "enough");
+});
+
+Deno.test("a proxy that says more than its answer, or something else, is refused", async () => {
+  const cases: [answer: string, problem: string][] = [
+    ["HTTP/1.1 200 OK\r\n\r\nGARBAGE", "sent more than its answer"],
+    ["HTTP/1.1 200 OK\r\nContent-Le", "did not answer in HTTP"],
+    ["SSH-2.0-OpenSSH_9.2\r\n", "did not answer in HTTP"],
+    ["\x04\x5a", "does not speak SOCKS5"],
+    ["\x05\xff", "wants a username and password"],
+    ["\x05\x07", "wants a username and password"],
+    ["\x05", "hung up without an answer"],
+    ["\x05\x00\x05\x00\x00", "hung up without an answer"],
+    ["\x05\x00\x05\x00\x00\x03\x09local", "hung up without an answer"],
+  ];
+  for (const [answer, problem] of cases) {
+    await using proxy = rawServer(async (peer) => {
+      await peer.conn.read(new Uint8Array(1));
+      await peer.write(Uint8Array.from(answer, (it) => it.charCodeAt(0)));
+      await peer.conn.closeWrite();
+      await peer.waitForEnd();
+    });
+    const kind = /^[A-Z]/.test(answer) ? "http" : "socks5";
+    const error = await assertRejects(
+      () =>
+        connectWebSocket("ws://feed.invalid/", {
+          capture: "direct",
+          http: { proxy: { url: `${kind}://127.0.0.1:${proxy.port}` } },
+        }),
+      HandshakeError,
+      `the proxy 127.0.0.1:${proxy.port} ${problem}`,
+    );
+    assertEquals(error.by, "proxy");
+  }
+});
