@@ -9,6 +9,7 @@ import { HandshakeError } from "./errors.ts";
 import { printable } from "./escape.ts";
 import type { AnswerHeaders } from "./http/headers.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
+import { NO_ANSWER } from "./http/head.ts";
 import { displayUrl, type Target } from "./http/target.ts";
 import { type Expectation, judge } from "./http/upgrade.ts";
 import { HandshakeResponse } from "./response.ts";
@@ -40,6 +41,8 @@ export interface Answer {
   readonly statusText: string;
   readonly headers: AnswerHeaders;
   readonly body: ReadableStream<Uint8Array> | null;
+  /** The version of HTTP, such as `"1.1"`, if it is known. */
+  readonly version?: string;
 }
 
 /** An answer that redirects the client. */
@@ -231,12 +234,17 @@ export function networkError(target: Target, message: string): HandshakeError {
 
 function explainReason({ url }: Target, reason: string): string {
   if (url.protocol === "wss:") return explainTlsError(reason) ?? reason;
-  // The words of Deno's HTTP client, which does not reveal what was received.
-  return reason === "invalid HTTP version parsed"
-    ? `the server does not answer in HTTP/1.1 (${reason}): ` +
-      "if it speaks TLS at this port, the URL needs wss: in place of ws:"
-    : reason;
+  const problem = WITHOUT_TLS.get(reason);
+  return problem === undefined
+    ? reason
+    : `${problem} (${reason}): if it speaks TLS at this port, the URL needs wss: in place of ws:`;
 }
+
+/** What Deno reports where a request without TLS gets no answer in HTTP, as from a server that speaks TLS. */
+const WITHOUT_TLS = new Map([
+  ["invalid HTTP version parsed", "the server does not answer in HTTP/1.1"],
+  [NO_ANSWER, "the server closed the connection without an answer"],
+]);
 
 /**
  * Extracts the reason from the message of a network error. Deno's message also

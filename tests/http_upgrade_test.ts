@@ -117,6 +117,23 @@ for (const [what, headers, problem, expected] of INVALID) {
   });
 }
 
+Deno.test("judge() refuses an upgrade that does not speak HTTP/1.1", () => {
+  const headers = new Headers({
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Accept": ACCEPT,
+  });
+  const expected = { accept: ACCEPT, protocols: [] };
+  assertEquals(judge({ status: 101, headers, version: "1.0" }, expected), {
+    kind: "invalid",
+    problem: "it speaks HTTP/1.0, not HTTP/1.1",
+  });
+  assertEquals(
+    judge({ status: 101, headers, version: "1.1" }, expected).kind,
+    "upgrade",
+  );
+});
+
 Deno.test("judge() repeats no subprotocol that has a part of an offered one", () => {
   const token = "bearer.c2VjcmV0LXRva2Vu";
   const derived = [

@@ -152,6 +152,22 @@ const withNode = testsWith("Node", hasNode);
 
 for (const capture of CAPTURES) {
   withNode(
+    `ws: to a TLS port that closes without a word is refused with a hint at wss: (${capture})`,
+    async () => {
+      await using server = await nodeServer((await certificates()).server);
+      const error = await assertRejects(
+        () => connectWebSocket(server.url.replace("wss:", "ws:"), { capture }),
+        HandshakeError,
+      );
+      assertMatch(
+        error.message,
+        /: the server closed the connection without an answer .* the URL needs wss: /,
+      );
+      assert(error.cause instanceof TypeError);
+    },
+  );
+
+  withNode(
     `a server that wants a client certificate is told from others (${capture})`,
     async () => {
       const all = await certificates();

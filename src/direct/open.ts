@@ -117,14 +117,12 @@ async function exchange(
     throw networkError(target, (error as Error).message);
   }
   const { status, version } = head;
-  if (status === 101 && version !== "1.1") {
-    throw invalidUpgrade(target, `it speaks HTTP/${version}, not HTTP/1.1`);
-  }
   return {
     source: "direct",
     status,
     statusText: await reasonPhrase(status),
     headers: head.headers,
+    version,
     body: status === 101 ? null : reader.body(head),
   };
 }

@@ -11,6 +11,9 @@ import { HeaderFields } from "./headers.ts";
 /** The largest size of a response head in bytes, including 1xx heads before it. */
 export const MAX_HEAD = 64 * 1024;
 
+/** The message of the error of a connection that ends before an answer begins, in the words of Deno's HTTP client. */
+export const NO_ANSWER = "connection closed before message completed";
+
 /** Thrown if an answer is not valid HTTP/1.1. The message continues a sentence about the answer. */
 export class MalformedResponse extends Error {
   /**
@@ -151,7 +154,7 @@ export class ResponseParser {
    */
   end(): Error {
     return this.#parser.pending.length === 0
-      ? new Error("connection closed before message completed")
+      ? new Error(NO_ANSWER)
       : new MalformedResponse("its head breaks off");
   }
 }

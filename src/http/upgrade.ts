@@ -36,11 +36,17 @@ const REFUSAL: Verdict = { kind: "refusal" };
 
 /** Judges an answer. */
 export function judge(
-  { status, headers }: { status: number; headers: AnswerHeaders },
+  { status, headers, version = "1.1" }: {
+    status: number;
+    headers: AnswerHeaders;
+    version?: string;
+  },
   expected: Expectation,
 ): Verdict {
   if (status === 101) {
-    const problem = upgradeProblem(headers, expected);
+    const problem = version === "1.1"
+      ? upgradeProblem(headers, expected)
+      : `it speaks HTTP/${version}, not HTTP/1.1`;
     return problem === null ? UPGRADE : { kind: "invalid", problem };
   }
   const location = [301, 302, 303, 307, 308].includes(status)

@@ -449,7 +449,9 @@ export const heads: HostileCase[] = [
   {
     name: "that answers with nothing",
     serve: says(""),
-    expected: "refused: connection closed before message completed",
+    expected:
+      "refused: the server closed the connection without an answer (connection closed before message completed): " +
+      "if it speaks TLS at this port, the URL needs wss: in place of ws:",
   },
   {
     name: "that begins with empty lines",
