@@ -23,19 +23,32 @@ interface Result {
   stderr: string;
 }
 
-/** Starts a server with `/events` (a message every 10 ms), `/echo`, and 404 for all other paths. */
+/**
+ * Starts a server with `/events` (a message every 10 ms), `/echo`, `/denied` (closes
+ * with 4401), `/moved` (a redirect to `/echo`), and 404 for all other paths.
+ */
 function serve() {
   return Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     (request) => {
       const { pathname } = new URL(request.url);
-      if (pathname !== "/events" && pathname !== "/echo") {
+      if (pathname === "/moved") {
+        return new Response("", {
+          status: 302,
+          headers: { Location: "/echo" },
+        });
+      }
+      if (!["/events", "/echo", "/denied"].includes(pathname)) {
         return new Response("There is no such feed.\n", { status: 404 });
       }
       const { socket, response } = Deno.upgradeWebSocket(request);
       socket.onerror = (event) => event.preventDefault();
       if (pathname === "/echo") {
         socket.onmessage = ({ data }) => socket.send(data);
+        return response;
+      }
+      if (pathname === "/denied") {
+        socket.onopen = () => socket.close(4401, "unauthorized");
         return response;
       }
       let seq = 0;
@@ -120,6 +133,32 @@ export async function exercise(
     async "a message sent and received"() {
       const result = await run("-q", "-s", "hello", "-n", "1", `${base}/echo`);
       return expect(result, 0, "hello\n");
+    },
+    async "a message sent after a redirect, and a wait for its answer"() {
+      const result = await run(
+        ...["-q", "-L", "-s", "hello", "-w", "300ms", `${base}/moved`],
+      );
+      return expect(result, 0, "hello\n");
+    },
+    async "a server that closes with an error code"() {
+      const { code, stdout, stderr } = await run("-q", `${base}/denied`);
+      return expect(
+        { code, stdout: stderr, stderr: stdout },
+        7,
+        "wstap: the server closed with 4401",
+        /"unauthorized"/,
+      );
+    },
+    async "a run that ends before it has enough"() {
+      const result = await run(
+        ...["-q", "-n", "100000", "--duration", "300ms", `${base}/events`],
+      );
+      return expect(result, 8, '{"seq":0}\n');
+    },
+    async "help and completions"() {
+      const help = expect(await run("--help"), 0, "wstap: ", /--stop-on/);
+      const result = await run("completions", "bash");
+      return help ?? expect(result, 0, "# Completions", /--stop-on/);
     },
     async "a feed recorded and replayed"() {
       const file = await Deno.makeTempFile({ suffix: ".ndjson" });
