@@ -22,10 +22,6 @@
  * @module
  */
 
-export {
-  type Replay,
-  type ReplayEvent,
-  type ReplayOptions,
-  serveReplay,
-} from "./src/replay/serve.ts";
+export type { ReplayEvent, ReplayOptions } from "./src/replay/options.ts";
 export type { RecordedEvent } from "./src/replay/recording.ts";
+export { type Replay, serveReplay } from "./src/replay/serve.ts";

@@ -10,11 +10,8 @@ export { basicAuth } from "./http/encoding.ts";
 export { checkHeaders } from "./http/target.ts";
 export { lines } from "./replay/lines.ts";
 export { closeLine, openLine, stopLine } from "./replay/recording.ts";
-export {
-  describeFinish,
-  type ReplayServer,
-  startReplay,
-} from "./replay/serve.ts";
+export { describeFinish } from "./replay/run.ts";
+export { type ReplayServer, startReplay } from "./replay/serve.ts";
 export {
   type Acceptance,
   type Client,
