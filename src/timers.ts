@@ -9,7 +9,7 @@ const MAX_DELAY = 2 ** 31 - 1;
 
 /**
  * Calls `callback` once after `delay` milliseconds, which may be longer than one
- * timer can wait.
+ * timer can wait. A time that is over, which is negative, counts as 0.
  *
  * @returns A function that cancels the call.
  */
@@ -22,7 +22,8 @@ export function after(delay: number, callback: () => void): () => void {
     cancel = () => clearTimeout(timer);
     return () => cancel();
   }
-  const timer = setTimeout(callback, delay);
+  // Deno writes a warning to standard error if the delay is negative.
+  const timer = setTimeout(callback, Math.max(0, delay));
   return () => clearTimeout(timer);
 }
 
