@@ -23,8 +23,9 @@
  *   After the end, bytes are dropped unseen, and the memory of compression is released.
  *   After `writeFailed()`, what has arrived is still received.
  * - `receive()` takes time in proportion to the bytes that it is given, and stops by
- *   itself after inflating about 1 MiB. Whoever gives it at most half a MiB at a time
- *   gets the event loop back after tens of milliseconds.
+ *   itself after it has inflated about 1 MiB or handled 16,384 frames that are in no run.
+ *   Whoever gives it at most half a MiB at a time gets the event loop back after some ten
+ *   milliseconds, a single long message aside.
  *
  * @module
  */
@@ -151,7 +152,7 @@ export class Protocol implements ControlHandler {
 
   /**
    * Whether the last `receive()` stopped before it had handled all that it could,
-   * because of `stop()` or because it had inflated a lot. The next one must then get
+   * because of `stop()`, or because it had inflated a lot or handled thousands of frames. The next one must then get
    * what was not taken, even if that is nothing.
    */
   get stopped(): boolean {

@@ -85,8 +85,10 @@ export interface ReceiverOptions {
 /** The largest part of a text message that is checked as it arrives, in bytes. Larger ones are checked when the message is decoded. */
 const MAX_CHECKED = 1024;
 
-/** The cost of what one call of `push()` inflates, which takes some 10 milliseconds at the worst. */
-const INFLATING_PER_PUSH = 1024 * 1024;
+// The cost after which a call of `push()` stops, in bytes of output that take as long to
+// inflate: some 10 milliseconds. A frame that is in no run costs so much, too.
+const BUDGET = 1024 * 1024;
+const COST_OF_FRAME = 64;
 
 /** The length of the longest payload of a control frame, in bytes. */
 const MAX_CONTROL = 125;
@@ -111,7 +113,7 @@ export class Receiver {
   /** What becomes of what arrives: see `discard()` and `end()`. */
   #mode: "receive" | "discard" | "end" = "receive";
   #stopped = false;
-  /** What the current call of `push()` may still inflate. */
+  /** What the current call of `push()` may still cost. */
   #budget = 0;
 
   /** The bytes of an incomplete header. */
@@ -173,7 +175,7 @@ export class Receiver {
    */
   push(bytes: Uint8Array, capacity = 0): number {
     this.#stopped = false;
-    this.#budget = INFLATING_PER_PUSH;
+    this.#budget = BUDGET;
     if (this.#mode === "end") return 0;
     try {
       return bytes.length - this.#decode(bytes, capacity);
@@ -185,7 +187,7 @@ export class Receiver {
 
   /**
    * Whether the last call of `push()` stopped, because `stop()` was called or because
-   * it had inflated a lot. There may be more to handle then, even if it returned 0.
+   * it had inflated a lot or handled thousands of frames. There may be more to handle then, even if it returned 0.
    */
   get stopped(): boolean {
     return this.#stopped;
@@ -242,6 +244,11 @@ export class Receiver {
           }
           return at;
         }
+      }
+      this.#budget -= COST_OF_FRAME;
+      if (this.#budget <= 0) {
+        this.#stopped = true;
+        return at;
       }
       at = this.#takeHeader(bytes, at);
       if (this.#left === -1) break; // the header is incomplete
@@ -493,7 +500,9 @@ export class Receiver {
   #addControl(part: Uint8Array, isWhole: boolean): void {
     let payload: Uint8Array<ArrayBuffer>;
     if (isWhole && this.#controlLength === 0) {
-      payload = part.slice() as Uint8Array<ArrayBuffer>;
+      payload = part.length === 0
+        ? EMPTY
+        : part.slice() as Uint8Array<ArrayBuffer>;
     } else {
       if (this.#controlLength === 0) {
         this.#controlPayload = new Uint8Array(MAX_CONTROL);

@@ -59,7 +59,7 @@ Deno.test("Receiver takes empty fragments without end", () => {
   const { receiver, found } = createReceiver();
   receiver.push(frame(2, "a", { fin: false }));
   const many = concat(...Array(1000).fill(frame(0, "", { fin: false })));
-  for (let i = 0; i < 100; i++) receiver.push(many.slice());
+  for (let i = 0; i < 100; i++) assertEquals(receiver.push(many.slice()), 0);
   receiver.push(frame(0, ""));
   assertEquals(found, [encoder.encode("a")]);
 });
@@ -185,6 +185,31 @@ Deno.test("Receiver stops soon among blocks that inflate to nothing", async () =
   assertEquals(found, [new Uint8Array(), ["ping", new Uint8Array()]]);
   assert(longest < 200, `${longest} ms`); // about 10 on an idle machine
 });
+
+for (
+  const [what, one] of [
+    ["pings", frame(9, "")],
+    ["pongs of a byte", frame(10, "x")],
+    ["fragments", frame(0, "", { fin: false })],
+  ] as const
+) {
+  Deno.test(`Receiver stops soon among hundreds of thousands of empty frames: ${what}`, () => {
+    const { receiver, found } = createReceiver();
+    receiver.push(frame(2, "", { fin: false }));
+    const count = Math.floor(512 * 1024 / one.length);
+    const all = new Uint8Array(count * one.length);
+    for (let i = 0; i < all.length; i++) all[i] = one[i % one.length]!;
+    let calls = 0;
+    let bytes = all;
+    do {
+      bytes = bytes.subarray(bytes.length - receiver.push(bytes));
+      calls++;
+    } while (receiver.stopped);
+    assert(calls >= 10, `${calls}`);
+    assertEquals(bytes.length, 0);
+    assertEquals(found.length, what === "fragments" ? 0 : count);
+  });
+}
 
 /** The milliseconds that a function takes, at best. */
 function measure(run: () => void): number {
