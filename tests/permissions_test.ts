@@ -8,6 +8,7 @@ import { certificates } from "./fixtures/certs.ts";
 import { workplace } from "./fixtures/command.ts";
 import { proxyTo } from "./fixtures/proxy.ts";
 import { accept, serve } from "./fixtures/serve.ts";
+import { hasUnixSockets, unixSocket } from "./fixtures/unix.ts";
 
 function feed(identity?: { cert: string; key: string }) {
   return serve((request) => {
@@ -51,6 +52,55 @@ for (const capture of CAPTURES) {
     const got = await withNet({ url, options }, `localhost:${port}`);
     assertEquals(got.error, "");
     assertEquals(got.message, "hello");
+  });
+}
+
+if (hasUnixSockets) {
+  Deno.test("a Unix socket needs to be read and written, and from Deno 2.9 on the net to it", async () => {
+    await using server = feed();
+    await using socket = await unixSocket(Number(new URL(server.url).port));
+    const { path } = socket;
+    const order: ClientOrder = {
+      url: "ws://feed.invalid/",
+      options: { capture: "direct", http: { address: { path } } },
+    };
+    const isNew = !/^2\.[0-8]\./.test(Deno.version.deno);
+    const flags = [
+      ...[`--allow-read=${path}`, `--allow-write=${path}`],
+      ...(isNew ? [`--allow-net=unix:${path}`] : []),
+    ];
+    const got = await runClient(order, flags);
+    assertEquals([got.error, got.message], ["", "hello"]);
+    for (const missing of flags) {
+      const { error } = await runClient(
+        order,
+        flags.filter((flag) => flag !== missing),
+      );
+      assertStringIncludes(error, "NotCapable");
+    }
+    assertEquals(socket.connections, 1);
+  });
+}
+
+for (const secure of [false, true]) {
+  Deno.test(`http.address needs the net to the address alone (${secure ? "wss:" : "ws:"})`, async () => {
+    const { ca, wrongName } = await certificates();
+    await using server = feed(secure ? wrongName : undefined);
+    const { port } = new URL(server.url);
+    const order: ClientOrder = {
+      url: `${secure ? "wss" : "ws"}://example.invalid/`,
+      options: {
+        capture: "direct",
+        http: {
+          caCerts: [ca],
+          address: { hostname: "localhost", port: Number(port) },
+        },
+      },
+    };
+    const got = await withNet(order, `localhost:${port}`);
+    assertEquals([got.error, got.message], ["", "hello"]);
+    const without = await withNet(order, "example.invalid");
+    assertStringIncludes(without.error, "NotCapable");
   });
 }
 
