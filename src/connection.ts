@@ -1,3 +1,4 @@
+import { ARRIVALS, type Arrivals } from "./arrivals.ts";
 import { checkSignal } from "./checks.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import { BinaryMessageError, ConnectionClosedError } from "./errors.ts";
@@ -180,6 +181,15 @@ export class WebSocketConnection<T = string>
    */
   get buffered(): { messages: number; bytes: number } {
     return this.#session.inbox.buffered;
+  }
+
+  /**
+   * When the messages that have not been received arrived.
+   *
+   * @ignore
+   */
+  get [ARRIVALS](): Arrivals | null {
+    return this.#session.arrivals;
   }
 
   /** The number of messages that `overflow: "drop-oldest"` has discarded. */

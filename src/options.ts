@@ -1,3 +1,4 @@
+import { ARRIVALS } from "./arrivals.ts";
 import { checkCertificates } from "./certificates.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
@@ -246,6 +247,8 @@ export interface Settings {
   readonly signal: AbortSignal | undefined;
   readonly http: HttpOptions;
   readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
+  /** Whether a connection keeps a ledger of arrivals (`arrivals.ts`). */
+  readonly notesArrivals: boolean;
 }
 
 // The values of options. The first ones are the defaults.
@@ -293,6 +296,7 @@ export function parseOptions(
     signal: checkSignal(options.signal),
     http: parseHttp(options.http),
     onRequest: checkCallback("onRequest", options.onRequest),
+    notesArrivals: ARRIVALS in options,
   };
   if (!settings.decode && options.binary !== undefined) {
     throw new TypeError(

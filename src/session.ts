@@ -35,6 +35,7 @@
  * @module
  */
 
+import { Arrivals } from "./arrivals.ts";
 import { checkSignal, kindOf } from "./checks.ts";
 import {
   BinaryMessageError,
@@ -160,6 +161,8 @@ export class Session
   readonly inbox: Inbox<Message>;
   /** Resolves with the close code and reason when everything is released. Never rejects. */
   readonly closed: Promise<CloseInfo>;
+  /** When the messages of the inbox arrived; `null` if that is not asked for. */
+  readonly arrivals: Arrivals | null;
   readonly limit: Limit;
   readonly overflow: InboxOptions<Message>["overflow"];
   readonly #socket: Socket;
@@ -193,6 +196,7 @@ export class Session
     this.#socket = socket;
     this.#settings = settings;
     this.#onEnd = onEnd;
+    this.arrivals = settings.notesArrivals ? new Arrivals() : null;
     this.limit = settings.limit;
     this.overflow = socket.canWait ? "pause" : settings.overflow;
     this.inbox = new Inbox<Message>(this, this.#gate);
@@ -283,6 +287,7 @@ export class Session
   // --- What the socket calls ---
 
   onTraffic(): void {
+    this.arrivals?.read();
     if (this.#notesTimes) this.#lastTraffic = performance.now();
   }
 
@@ -290,7 +295,8 @@ export class Session
     message: string | Uint8Array<ArrayBuffer>,
     _isText: boolean,
   ): boolean {
-    const { inbox } = this;
+    const { inbox, arrivals } = this;
+    if (arrivals !== null) arrivals.add();
     if (this.#notesTimes) this.#lastMessage = this.#lastTraffic;
     if (typeof message === "string" || this.#keepsBytes()) inbox.push(message);
     else if (!inbox.ended) {

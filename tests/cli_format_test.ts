@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { nearest } from "../src/cli/flags/parse.ts";
 import { requestHead } from "../src/cli/commands/connect.ts";
-import { lines } from "../src/replay/lines.ts";
+import { concat, lines } from "../src/replay/lines.ts";
 import {
   createRender,
   isJson,
@@ -32,9 +32,11 @@ function render(
   const rendered = createRender(
     { format: "text", batch: null, binary: false, time: null, ...settings },
     { isTerminal, colors },
-  )(messages, DATE);
+  )(messages, [{ time: DATE.getTime(), count: messages.length }]);
   return [
-    [...rendered.chunk].map((byte) => String.fromCharCode(byte)).join(""),
+    [...concat(rendered.chunks)].map((byte) => String.fromCharCode(byte)).join(
+      "",
+    ),
     rendered.bytes,
   ];
 }

@@ -1,3 +1,4 @@
+import { type Arrival, ARRIVALS } from "../../arrivals.ts";
 import { ConnectionClosedError } from "../../../mod.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Connection } from "./connect.ts";
@@ -55,4 +56,52 @@ async function collect(
     if (error instanceof ConnectionClosedError) return null;
     throw error;
   }
+}
+
+/** Messages that were received together, and when each arrived. */
+export interface Arrived {
+  readonly messages: readonly (string | Uint8Array)[];
+  readonly times: readonly Arrival[];
+}
+
+/** When the next `count` messages of a connection arrived; all now if it keeps no ledger. */
+export function takeArrivals(connection: Connection, count: number): Arrival[] {
+  const arrivals = connection[ARRIVALS];
+  if (arrivals === null) return [{ time: Date.now(), count }];
+  arrivals.skipTo(connection.dropped);
+  return arrivals.take(count);
+}
+
+/** Divides messages, of which there are at least two. */
+export function halves(
+  messages: Arrived["messages"],
+  times: Arrived["times"],
+): Arrived[] {
+  const middle = messages.length >> 1;
+  return [
+    { messages: messages.slice(0, middle), times: before(times, middle) },
+    { messages: messages.slice(middle), times: from(times, middle) },
+  ];
+}
+
+/** The times of the first `count` messages. */
+function before(times: readonly Arrival[], count: number): Arrival[] {
+  const some: Arrival[] = [];
+  for (const arrival of times) {
+    if (count <= 0) break;
+    some.push({ ...arrival, count: Math.min(arrival.count, count) });
+    count -= arrival.count;
+  }
+  return some;
+}
+
+/** The times of the messages after the first `count`. */
+function from(times: readonly Arrival[], count: number): Arrival[] {
+  const some: Arrival[] = [];
+  for (const arrival of times) {
+    const left = arrival.count - Math.max(0, Math.min(arrival.count, count));
+    if (left > 0) some.push({ ...arrival, count: left });
+    count -= arrival.count;
+  }
+  return some;
 }

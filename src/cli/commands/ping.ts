@@ -69,7 +69,7 @@ async function measure(
   let printed = Promise.resolve();
   const print = (text: string) => {
     const bytes = new TextEncoder().encode(text + "\n");
-    printed = printed.then(() => output.write(bytes));
+    printed = printed.then(() => output.write([bytes], bytes.length));
     // What went wrong is told at the end.
     printed.catch(() => enough.abort());
   };

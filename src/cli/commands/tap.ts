@@ -14,7 +14,8 @@ import {
 } from "./connect.ts";
 import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
 import { isStdoutFile, Output, type Section } from "../files/output.ts";
-import { arrivals } from "./arrivals.ts";
+import { ARRIVALS } from "../../arrivals.ts";
+import { arrivals, type Arrived, halves, takeArrivals } from "./arrivals.ts";
 import { Sender } from "./sender.ts";
 import { Silence } from "./silence.ts";
 import { Conversation, isConversation } from "../terminal/conversation.ts";
@@ -24,6 +25,8 @@ import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
 import {
   bodyStart,
   createRender,
+  isVerbatim,
+  type Render,
   type Rendered,
   responseHead,
 } from "../terminal/render.ts";
@@ -135,7 +138,7 @@ class Run {
     const trace = verbose ? new Trace(this.#notes) : null;
     try {
       const entries = sessions(
-        this.#settings,
+        { ...this.#settings, connect: this.#connectOptions() },
         this.#notes,
         trace,
         this.#waiting.signal,
@@ -181,6 +184,19 @@ class Run {
     }
   }
 
+  /** The options of the connections, with what the format needs and no more. */
+  #connectOptions(): TapSettings["connect"] {
+    const { connect, format, time, decompress } = this.#settings;
+    // Messages that are written as they are need not become strings.
+    const isDecoded = connect.capture !== "direct" || decompress !== null ||
+      !isVerbatim(this.#settings, this.#output.isTerminal);
+    return {
+      ...connect,
+      ...(isDecoded ? {} : { binary: undefined, decode: false }),
+      ...(time !== null || format === "ndjson" ? { [ARRIVALS]: true } : {}),
+    };
+  }
+
   /** The lines to send: what is typed at a terminal, otherwise standard input. */
   async *#input(): AsyncGenerator<Uint8Array[]> {
     const isFile = this.#settings.output !== null;
@@ -221,10 +237,10 @@ class Run {
       for await (const messages of batches) {
         silence.restart();
         this.#left -= messages.length;
-        const now = new Date();
-        const rendered = render(messages, now);
+        const times = takeArrivals(connection, messages.length);
+        const rendered = render(messages, times);
         await written;
-        written = this.#write(messages, rendered, (some) => render(some, now));
+        written = this.#write({ messages, times }, rendered, render);
         // It is awaited below; nothing more need come until then.
         written.catch(() => void connection.close());
         this.totals.add(messages.length, rendered.bytes);
@@ -244,18 +260,16 @@ class Run {
 
   /** Writes messages. Those that do not fit into the present file are divided among files, unless they are one line. */
   async #write(
-    messages: readonly (string | Uint8Array)[],
-    rendered: Rendered,
-    render: (messages: readonly (string | Uint8Array)[]) => Rendered,
+    { messages, times }: Arrived,
+    { chunks, length }: Rendered,
+    render: Render,
   ): Promise<void> {
-    const { chunk } = rendered;
     if (
       messages.length === 1 || this.#settings.batch !== null ||
-      this.#output.fits(chunk.length)
-    ) return await this.#output.write(chunk);
-    const middle = messages.length >> 1;
-    for (const half of [messages.slice(0, middle), messages.slice(middle)]) {
-      await this.#write(half, render(half), render);
+      this.#output.fits(length)
+    ) return await this.#output.write(chunks, length);
+    for (const half of halves(messages, times)) {
+      await this.#write(half, render(half.messages, half.times), render);
     }
   }
 

@@ -11,8 +11,8 @@ import type { Screen } from "../terminal/conversation.ts";
 import type { Extent } from "../flags/read.ts";
 import { Numbering } from "./rotation.ts";
 
-/** A chunk of this many bytes shows that the feed is a fast one. */
-const LARGE_CHUNK = 32 * 1024;
+/** So many bytes at once show that the feed is a fast one. */
+const LARGE_WRITE = 32 * 1024;
 
 /** How long to wait before a full pipe that does not block is tried again, in milliseconds. */
 const FULL_PIPE_DELAY = 5;
@@ -99,39 +99,42 @@ export class Output implements Disposable {
 
   /**
    * Writes messages, without blocking the process while a slow reader keeps it
-   * waiting. Large chunks are written to a disk synchronously: a socket that never
+   * waiting. Much at once is written to a disk synchronously: a socket that never
    * runs dry starves the event loop, and with it an asynchronous write.
+   *
+   * @param length The size of all chunks in bytes.
    *
    * @throws {OutputClosed} If the reader of standard output has gone.
    * @throws {CliError} If the bytes cannot be written.
    */
-  async write(bytes: Uint8Array): Promise<void> {
-    if (this.#hasMessages && !this.fits(bytes.length)) this.#rotate();
+  async write(chunks: readonly Uint8Array[], length: number): Promise<void> {
+    if (this.#hasMessages && !this.fits(length)) this.#rotate();
     this.#hasMessages = true;
-    await this.#write(bytes);
+    await this.#write(chunks, length);
   }
 
   /** Writes a line of a recording that is no message. */
   async writeLine(line: string): Promise<void> {
-    await this.#write(ENCODER.encode(line));
+    const chunk = ENCODER.encode(line);
+    await this.#write([chunk], chunk.length);
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
+  async #write(chunks: readonly Uint8Array[], length: number): Promise<void> {
     if (this.failure !== null) throw this.failure;
     this.#isWriting = true;
     try {
-      if (bytes.length >= LARGE_CHUNK) {
-        this.#onDisk ??= await isOnDisk();
-      }
-      if (this.screen !== null) await this.screen.print(bytes);
-      else if (this.#onDisk && bytes.length >= LARGE_CHUNK) {
-        writeAllSync(this.#file, bytes);
-      } else {
-        for (let start = 0; start < bytes.length;) {
-          start += await this.#writeSome(bytes.subarray(start));
+      if (length >= LARGE_WRITE) this.#onDisk ??= await isOnDisk();
+      const isSync = this.#onDisk === true && length >= LARGE_WRITE;
+      for (const chunk of chunks) {
+        if (this.screen !== null) await this.screen.print(chunk);
+        else if (isSync) writeAllSync(this.#file, chunk);
+        else {
+          for (let start = 0; start < chunk.length;) {
+            start += await this.#writeSome(chunk.subarray(start));
+          }
         }
       }
-      this.#size += bytes.length;
+      this.#size += length;
     } catch (error) {
       throw this.#writeError(error);
     } finally {
@@ -257,7 +260,7 @@ export class Output implements Disposable {
 /** Writes a text to standard output. */
 export async function print(text: string): Promise<void> {
   using output = new Output(null);
-  await output.write(ENCODER.encode(text));
+  await output.writeLine(text);
 }
 
 function openFile(path: string): Deno.FsFile {

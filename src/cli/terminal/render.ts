@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import type { Arrival } from "../../arrivals.ts";
 import type { HandshakeResponse } from "../../../mod.ts";
 import type { TapSettings } from "../flags/values.ts";
 import { decodeText, visible, visibleBytes } from "./text.ts";
@@ -7,23 +8,35 @@ type Message = string | Uint8Array;
 
 /** Formatted messages, and the size of the messages themselves in bytes. */
 export interface Rendered {
-  readonly chunk: Uint8Array;
+  /** What is to be written, in order. Large messages are not copied into a larger chunk. */
+  readonly chunks: readonly Uint8Array[];
+  /** The size of the chunks in bytes. */
+  readonly length: number;
   readonly bytes: number;
 }
 
-/** Formats messages that arrived together. */
-export type Render = (messages: readonly Message[], time: Date) => Rendered;
+/** Formats messages that were received together; `arrivals` tells when each arrived. */
+export type Render = (
+  messages: readonly Message[],
+  arrivals: readonly Arrival[],
+) => Rendered;
 
 const ENCODER = new TextEncoder();
 
+/** Whether messages are written byte for byte, so that it does not matter whether a message is a text. */
+export function isVerbatim(
+  { format, batch }: Pick<TapSettings, "format" | "batch">,
+  isTerminal: boolean,
+): boolean {
+  return format === "text" && batch === null && !isTerminal;
+}
+
 /** Creates the function that formats messages for a terminal or for anything else. */
 export function createRender(
-  { format, batch, binary, time }: Pick<
-    TapSettings,
-    "format" | "batch" | "binary" | "time"
-  >,
+  settings: Pick<TapSettings, "format" | "batch" | "binary" | "time">,
   { isTerminal, colors }: { isTerminal: boolean; colors: boolean },
 ): Render {
+  const { format, batch, binary, time } = settings;
   const prefix = (date: Date) =>
     time === null || format === "ndjson" ? "" : time(date) + " ";
   const iso = time ?? ((date: Date) => date.toISOString());
@@ -33,76 +46,156 @@ export function createRender(
       : format === "json"
       ? prettyJson(json, colors)
       : visible(json);
+  if (isVerbatim(settings, isTerminal)) {
+    const end = binary ? "" : "\n";
+    const endBytes = ENCODER.encode(end);
+    return (messages, arrivals) => {
+      // A loop without any text and any time (the rows of the command line of `bench/`).
+      if (time === null && areBytes(messages)) {
+        const joined = join(messages, endBytes);
+        const added = messages.length * endBytes.length;
+        return { ...joined, bytes: joined.length - added };
+      }
+      return verbatim(messages, arrivals, prefix, end);
+    };
+  }
 
   if (batch !== null) {
-    return (messages, date) => {
-      const elements = messages.map((message) =>
-        element(format, message, () => iso(date))
+    return (messages, arrivals) => {
+      const elements: string[] = [];
+      forEach(messages, arrivals, iso, (message, arrival) => {
+        elements.push(element(format, message, arrival));
+      });
+      // The line has the time of its last message.
+      const before = prefix(new Date(arrivals.at(-1)!.time));
+      return rendered(
+        `${before}${pretty(`[${elements.join(",")}]`)}\n`,
+        messages,
       );
-      return {
-        chunk: ENCODER.encode(
-          `${prefix(date)}${pretty(`[${elements.join(",")}]`)}\n`,
-        ),
-        bytes: total(messages),
-      };
     };
   }
-  if (format !== "text") {
-    return (messages, date) => {
-      const before = prefix(date);
-      const arrival = iso(date);
+  if (format === "text") {
+    return (messages, arrivals) => {
       let text = "";
-      for (const message of messages) {
-        text += `${before}${pretty(element(format, message, () => arrival))}\n`;
-      }
-      return { chunk: ENCODER.encode(text), bytes: total(messages) };
+      forEach(messages, arrivals, prefix, (message, before) => {
+        text += `${before}${shown(message)}\n`;
+      });
+      return rendered(text, messages);
     };
   }
-  if (isTerminal) {
-    return (messages, date) => {
-      const before = prefix(date);
-      let text = "";
-      for (const message of messages) text += `${before}${shown(message)}\n`;
-      return { chunk: ENCODER.encode(text), bytes: total(messages) };
-    };
-  }
-  const end = binary ? "" : "\n";
-  return (messages, date) => unchanged(messages, prefix(date), end);
+  const stamp = format === "ndjson" ? iso : prefix;
+  return (messages, arrivals) => {
+    let text = "";
+    forEach(messages, arrivals, stamp, (message, stamp) => {
+      text += format === "ndjson"
+        ? pretty(element(format, message, stamp))
+        : stamp + pretty(element(format, message, ""));
+      text += "\n";
+    });
+    return rendered(text, messages);
+  };
 }
 
-/** Joins the messages byte for byte, with something before and after each. */
-function unchanged(
+/** Calls `fn` with each message and its time, which is formatted once for all messages of an arrival. */
+function forEach(
   messages: readonly Message[],
-  before: string,
-  after: string,
-): Rendered {
-  const parts: Uint8Array[] = [];
-  let text = "";
-  for (const message of messages) {
-    if (typeof message === "string") text += before + message + after;
-    else {
-      parts.push(ENCODER.encode(text + before), message);
-      text = after;
+  arrivals: readonly Arrival[],
+  format: (time: Date) => string,
+  fn: (message: Message, time: string) => void,
+): void {
+  let next = 0;
+  for (const { time, count } of arrivals) {
+    const formatted = format(new Date(time));
+    for (const end = next + count; next < end;) {
+      fn(messages[next++]!, formatted);
     }
   }
-  const last = ENCODER.encode(text);
-  const chunk = parts.length === 0 ? last : Buffer.concat([...parts, last]);
-  const added = messages.length *
-    (Buffer.byteLength(before) + Buffer.byteLength(after));
-  return { chunk, bytes: chunk.length - added };
+}
+
+function rendered(text: string, messages: readonly Message[]): Rendered {
+  const chunk = ENCODER.encode(text);
+  return { chunks: [chunk], length: chunk.length, bytes: total(messages) };
+}
+
+function areBytes(messages: readonly Message[]): messages is Uint8Array[] {
+  for (const message of messages) if (typeof message === "string") return false;
+  return true;
+}
+
+/** Gives the messages byte for byte, with something before and after each. */
+function verbatim(
+  messages: readonly Message[],
+  arrivals: readonly Arrival[],
+  prefix: (time: Date) => string,
+  after: string,
+): Rendered {
+  const pieces: Uint8Array[] = [];
+  /** What comes before the next piece: texts are encoded together. */
+  let text = "";
+  let added = after.length * messages.length;
+  forEach(messages, arrivals, prefix, (message, before) => {
+    if (before !== "") added += Buffer.byteLength(before);
+    if (typeof message === "string") {
+      text += before + message + after;
+      return;
+    }
+    text += before;
+    if (text !== "") pieces.push(ENCODER.encode(text));
+    pieces.push(message);
+    text = after;
+  });
+  if (text !== "") pieces.push(ENCODER.encode(text));
+  const joined = join(pieces, EMPTY);
+  return { ...joined, bytes: joined.length - added };
+}
+
+const EMPTY = new Uint8Array();
+
+/** The size in bytes from which a message is a chunk of its own: writing it costs less than copying it. */
+const MIN_OWN_CHUNK = 16 * 1024;
+
+/** Joins pieces with `after` behind each, as far as they are small. */
+function join(
+  pieces: readonly Uint8Array[],
+  after: Uint8Array,
+): Pick<Rendered, "chunks" | "length"> {
+  if (pieces.length === 1 && after.length === 0) {
+    return { chunks: pieces, length: pieces[0]!.length };
+  }
+  let copied = after.length * pieces.length;
+  for (const { length } of pieces) if (length < MIN_OWN_CHUNK) copied += length;
+  const chunks: Uint8Array[] = [];
+  const buffer = new Uint8Array(copied);
+  let start = 0;
+  let at = 0;
+  let length = copied;
+  for (const piece of pieces) {
+    if (piece.length < MIN_OWN_CHUNK) {
+      buffer.set(piece, at);
+      at += piece.length;
+    } else {
+      if (at > start) chunks.push(buffer.subarray(start, at));
+      start = at;
+      chunks.push(piece);
+      length += piece.length;
+    }
+    for (let i = 0; i < after.length; i++) buffer[at++] = after[i]!;
+  }
+  if (at > start) chunks.push(buffer.subarray(start, at));
+  return { chunks, length };
 }
 
 /** A message as a JSON value of one line. */
 function element(
   format: TapSettings["format"],
   message: Message,
-  time: () => string,
+  time: string,
 ): string {
   if (format === "ndjson") {
     const [type, data] = typeof message === "string"
       ? ["text", message]
       : ["binary", base64(message)];
-    return JSON.stringify({ time: time(), type, data });
+    return JSON.stringify({ time, type, data });
   }
   const text = typeof message === "string" ? message : decodeText(message);
   if (text === null) {
