@@ -248,7 +248,7 @@ export interface Settings {
   readonly http: HttpOptions;
   readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
   /** Whether a connection keeps a ledger of arrivals (`arrivals.ts`). */
-  readonly notesArrivals: boolean;
+  readonly notesArrivals?: true;
 }
 
 // The values of options. The first ones are the defaults.
@@ -296,7 +296,7 @@ export function parseOptions(
     signal: checkSignal(options.signal),
     http: parseHttp(options.http),
     onRequest: checkCallback("onRequest", options.onRequest),
-    notesArrivals: ARRIVALS in options,
+    ...(ARRIVALS in options && { notesArrivals: true }),
   };
   if (!settings.decode && options.binary !== undefined) {
     throw new TypeError(
