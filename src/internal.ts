@@ -5,6 +5,7 @@
  * @module
  */
 
+export { type Arrival, ARRIVALS } from "./arrivals.ts";
 export { escapeCharacter, UNPRINTABLE } from "./escape.ts";
 export { basicAuth } from "./http/encoding.ts";
 export { checkHeaders } from "./http/target.ts";

@@ -1,4 +1,4 @@
-import { type Arrival, ARRIVALS } from "../../arrivals.ts";
+import { type Arrival, ARRIVALS } from "../../internal.ts";
 import { ConnectionClosedError } from "../../../mod.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Connection } from "./connect.ts";

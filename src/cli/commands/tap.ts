@@ -14,7 +14,7 @@ import {
 } from "./connect.ts";
 import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
 import { isStdoutFile, Output, type Section } from "../files/output.ts";
-import { ARRIVALS } from "../../arrivals.ts";
+import { ARRIVALS } from "../../internal.ts";
 import { arrivals, type Arrived, halves, takeArrivals } from "./arrivals.ts";
 import { Sender } from "./sender.ts";
 import { Silence } from "./silence.ts";

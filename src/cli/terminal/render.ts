@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import type { Arrival } from "../../arrivals.ts";
+import type { Arrival } from "../../internal.ts";
 import type { HandshakeResponse } from "../../../mod.ts";
 import type { TapSettings } from "../flags/values.ts";
 import { decodeText, visible, visibleBytes } from "./text.ts";
