@@ -39,12 +39,18 @@ function block(ms: number): void {
   while (performance.now() < end);
 }
 
-/** How a promise settles, within a bound. */
+/** How a promise settles: its error's name, if it rejects. */
+function outcomeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(() => "resolved", (error) => (error as Error).name);
+}
+
+/** How a promise settles within a bound. */
 async function settled(promise: Promise<unknown>, ms: number): Promise<string> {
-  return await Promise.race([
-    promise.then(() => "resolved", (error) => (error as Error).name),
-    delay(ms).then(() => "waits"),
-  ]);
+  const late = Promise.withResolvers<string>();
+  const timer = setTimeout(() => late.resolve("waits"), ms);
+  const outcome = await Promise.race([outcomeOf(promise), late.promise]);
+  clearTimeout(timer);
+  return outcome;
 }
 
 /** Sends until a call waits, which fills every buffer on the way to the peer. */
@@ -55,7 +61,7 @@ async function sendUntilFull(
   for (;;) {
     const sending = connection.send(block);
     if (await settled(sending, 300) === "waits") {
-      return { outcome: settled(sending, 60_000) };
+      return { outcome: outcomeOf(sending) };
     }
   }
 }
@@ -291,7 +297,7 @@ test("a reset while reading is held back: sends and pings reject, and what arriv
   await sendAll(it.peer, "a", "b", "c");
   await buffered(it.connection, 3).catch(() => {});
   const { outcome: waiting } = await sendUntilFull(it.connection);
-  const ping = settled(it.connection.ping(), 60_000);
+  const ping = outcomeOf(it.connection.ping());
   it.peer.end(); // with unread bytes: a reset
   assertEquals(await within(waiting, 5000, "send()"), "ConnectionClosedError");
   assertEquals(await within(ping, 5000, "ping()"), "ConnectionClosedError");
@@ -314,7 +320,7 @@ each.test("close() ends recv(), send() and closed within closeTimeout where the 
   await using it = await link(capture, { closeTimeout: "300ms" });
   const { outcome: sending } = await sendUntilFull(it.connection);
   await it.peer.closeFrame(1001);
-  const receiving = settled(it.connection.recv(), 60_000);
+  const receiving = outcomeOf(it.connection.recv());
   const start = performance.now();
   const closed = await within(it.connection.close(), 5000, "close()");
   assertLess(performance.now() - start, 1000);
@@ -352,7 +358,7 @@ each.test("writer.abort() ends a write that waits", async (capture) => {
   await using it = await link(capture, { closeTimeout: "200ms" });
   const { outcome: filling } = await sendUntilFull(it.connection);
   const writer = it.connection.writable.getWriter();
-  const writing = settled(writer.write("x"), 60_000);
+  const writing = outcomeOf(writer.write("x"));
   await delay(50);
   const aborting = writer.abort(new Error("enough"));
   await within(aborting, 5000, "abort()");
@@ -388,9 +394,8 @@ each.test("close() ends a pipeTo that waits for a peer that reads nothing", asyn
     pull: (controller) => controller.enqueue(new Uint8Array(256 * 1024)),
   });
   const stop = new AbortController();
-  const piping = settled(
+  const piping = outcomeOf(
     source.pipeTo(it.connection.writable, { signal: stop.signal }),
-    60_000,
   );
   await delay(1000);
   stop.abort();
@@ -472,7 +477,7 @@ test("a ping() that waits lets reading go on up to maxBuffer itself", async () =
 
 test("a ping() that waits does not let more than maxBuffer be read", async () => {
   await using it = await link("direct", { maxBuffer: { messages: 40 } });
-  const ping = settled(it.connection.ping(), 60_000);
+  const ping = outcomeOf(it.connection.ping());
   // Longer than those that are decoded in runs, of which one may be too much.
   for (let i = 0; i < 200; i++) await it.peer.send("x".repeat(2000));
   await delay(200);

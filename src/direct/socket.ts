@@ -34,6 +34,9 @@ const MAX_WRITE = 64 * 1024;
  */
 const LINGER = 250;
 
+/** What a queued frame takes up besides its bytes, in bytes. */
+const FRAME_OVERHEAD = 128;
+
 const EMPTY = new Uint8Array();
 
 /** The results of the handshake, and the options of the protocol. */
@@ -66,8 +69,10 @@ export class DirectSocket implements Socket, ProtocolHandler {
 
   /** The frames that have not been written. */
   #queue = new Queue<Uint8Array>();
-  /** The number of bytes that have not been written. */
+  /** The number of bytes that have not been written, with the overhead of their frames. */
   #queued = 0;
+  /** How many of them are being written. */
+  #inWriting = 0;
   /** The running `#drain()`, if any. */
   #writing: Promise<void> | null = null;
   /** Resolves the calls of `send()` that wait for the queue to get shorter. */
@@ -244,9 +249,12 @@ export class DirectSocket implements Socket, ProtocolHandler {
 
   /** Queues a frame, and starts to write the queue if that is not being done. */
   write(frame: Uint8Array): void {
-    this.#queued += frame.length;
-    if (this.#writing === null) this.#writing = this.#drain(frame);
-    else this.#queue.push(frame);
+    const cost = frame.length + FRAME_OVERHEAD;
+    this.#queued += cost;
+    if (this.#writing === null) {
+      this.#inWriting = cost;
+      this.#writing = this.#drain(frame);
+    } else this.#queue.push(frame);
   }
 
   /** Writes a frame, and then the queue until it is empty. */
@@ -258,7 +266,7 @@ export class DirectSocket implements Socket, ProtocolHandler {
         while (sent < bytes.length) {
           sent += await this.#conn.write(bytes.subarray(sent));
         }
-        this.#queued -= bytes.length;
+        this.#queued -= this.#inWriting;
         if (!this.isSendQueueFull()) this.#stopWaiting();
         bytes = this.#takeQueued();
       }
@@ -286,7 +294,8 @@ export class DirectSocket implements Socket, ProtocolHandler {
   #takeQueued(): Uint8Array | null {
     const pong = this.#protocol.takePong();
     if (pong !== null) {
-      this.#queued += pong.length;
+      this.#inWriting = pong.length + FRAME_OVERHEAD;
+      this.#queued += this.#inWriting;
       return pong;
     }
     const queue = this.#queue;
@@ -299,6 +308,7 @@ export class DirectSocket implements Socket, ProtocolHandler {
       length += queue.first!.length;
       frames.push(queue.shift());
     }
+    this.#inWriting = length + frames.length * FRAME_OVERHEAD;
     if (frames.length === 1) return frames[0]!;
     const bytes = new Uint8Array(length);
     let at = 0;
