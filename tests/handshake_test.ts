@@ -15,7 +15,6 @@ import {
   conclude,
   type HandshakeContext,
   networkReason,
-  readBody,
 } from "../src/handshake.ts";
 import { parseTarget } from "../src/http/target.ts";
 
@@ -101,69 +100,6 @@ Deno.test("conclude() takes a redirect for a refusal, unless redirects are follo
   assert(!(result instanceof HandshakeResponse));
   assertEquals([result.location, result.response.status], ["/x", 302]);
 });
-
-// --- The body of a refusal ---
-
-const NEVER = { signal: new AbortController().signal, caller: undefined };
-
-async function gzip(
-  bytes: Uint8Array<ArrayBuffer>,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = new Blob([bytes]).stream()
-    .pipeThrough(new CompressionStream("gzip"));
-  return await new Response(stream).bytes();
-}
-
-const GZIP = new Headers({ "Content-Encoding": "GZIP" });
-
-Deno.test("readBody() decompresses gzip up to 64 KiB, and not much more of it than that", async () => {
-  const { DecompressionStream } = globalThis;
-  let inflated = 0;
-  globalThis.DecompressionStream = class extends DecompressionStream {
-    override get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-      return super.readable.pipeThrough(
-        new TransformStream({
-          transform(chunk, controller) {
-            inflated += chunk.length;
-            controller.enqueue(chunk);
-          },
-        }),
-      );
-    }
-  };
-  try {
-    for (const size of [0, 1, 65_535, 65_536, 65_537, 60_000_000]) {
-      const compressed = await gzip(new Uint8Array(size).fill(97));
-      inflated = 0;
-      const body = await readBody(new Blob([compressed]).stream(), GZIP, NEVER);
-      assertEquals(body.length, Math.min(size, 65_536));
-      assert(body.every((byte) => byte === 97));
-      assert(inflated < 1_000_000, `${inflated} bytes`);
-    }
-  } finally {
-    globalThis.DecompressionStream = DecompressionStream;
-  }
-});
-
-Deno.test("readBody() gives what gzip gives up to where it breaks off", async () => {
-  const text = Array.from({ length: 5_000 }, (_, i) => `${i * 7919}`).join();
-  const whole = await gzip(new TextEncoder().encode(text));
-  const half = whole.slice(0, whole.length / 2);
-  const body = await readBody(new Blob([half]).stream(), GZIP, NEVER);
-  const start = new TextDecoder().decode(body);
-  assert(start.length > 1_000);
-  assert(text.startsWith(start));
-});
-
-Deno.test("readBody() takes what is no gzip as it is, whatever the header says", async () => {
-  const body = new Blob(["plain"]).stream();
-  assertEquals(
-    new TextDecoder().decode(await readBody(body, GZIP, NEVER)),
-    "plain",
-  );
-});
-
-// --- Network errors ---
 
 const REASONS: [string, string][] = [
   [

@@ -17,6 +17,7 @@ import { runClient } from "./fixtures/client.ts";
 import { testsWith } from "./fixtures/installed.ts";
 import { hasNode, nodeServer } from "./fixtures/node.ts";
 import { rawServer } from "./fixtures/raw.ts";
+import { hasUnixSockets, unixSocket } from "./fixtures/unix.ts";
 
 // --- http.address ---
 
@@ -38,6 +39,26 @@ native.test("http.address leads a ws: URL to another host and port, and Host sta
     assertEquals(peer.header("authorization"), "Bearer x");
   }
 });
+
+for (const capture of NATIVE) {
+  Deno.test({
+    name: `http.address leads a ws: URL to a Unix socket (${capture})`,
+    ignore: !hasUnixSockets,
+    async fn() {
+      await using server = rawServer(greet);
+      await using socket = await unixSocket(server.port);
+      const [connection] = await connectWebSocket("ws://feed.invalid/x", {
+        capture,
+        http: { address: { path: socket.path } },
+      });
+      assertEquals(await connection.recv(), "hello");
+      await connection.close();
+      for (const peer of server.peers) {
+        assertEquals(peer.header("host"), "feed.invalid");
+      }
+    },
+  });
+}
 
 native.test("http.address takes no server for the feed that cannot be it, and says why it may have refused", async (capture) => {
   await using server = rawServer(async (peer) => {

@@ -6,9 +6,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { FakeTime } from "@std/testing/time";
 import { connectWebSocket, HandshakeError } from "@wstap/wstap";
-import { readStart } from "../src/handshake.ts";
 import { answerClose, native, test, upgrade } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { spawnServer } from "./fixtures/child.ts";
@@ -178,48 +176,4 @@ test("200 connects in a row succeed where one connection is allowed at a time", 
     );
   }
   assertEquals(count("open"), 400);
-});
-
-// --- The body of a refusal ---
-
-const context = { signal: new AbortController().signal, caller: undefined };
-
-/** A body that gives these chunks, and then nothing, for ever. */
-function endless(...chunks: Uint8Array[]) {
-  const cancelled = Promise.withResolvers<void>();
-  const body = new ReadableStream<Uint8Array>({
-    start: (controller) => chunks.forEach((it) => controller.enqueue(it)),
-    cancel: () => cancelled.resolve(),
-  });
-  return { body, cancelled: cancelled.promise };
-}
-
-Deno.test("readStart() gives what came in 5 seconds of a body that never ends", async () => {
-  using time = new FakeTime();
-  const { body, cancelled } = endless(
-    new Uint8Array([1, 2]),
-    new Uint8Array([3]),
-  );
-  let settled = false;
-  const start = readStart(body, context);
-  start.then(() => settled = true);
-  await time.runMicrotasks();
-  time.tick(4_999);
-  await time.runMicrotasks();
-  assertEquals(settled, false);
-  time.tick(1);
-  assertEquals(await start, new Uint8Array([1, 2, 3]));
-  await cancelled;
-});
-
-Deno.test("readStart() reads 64 KiB and no more", async () => {
-  const { body, cancelled } = endless(
-    new Uint8Array(60_000).fill(1),
-    new Uint8Array(60_000).fill(2),
-    new Uint8Array(60_000).fill(3),
-  );
-  const start = await readStart(body, context);
-  assertEquals(start.length, 65_536);
-  assertEquals([start[59_999], start[60_000], start[65_535]], [1, 2, 2]);
-  await cancelled;
 });

@@ -9,11 +9,11 @@ import {
   type HandshakeContext,
   handshakeError,
   httpError,
-  readBody,
 } from "../handshake.ts";
 import { MalformedResponse } from "../http/head.ts";
 import { reasonPhrase } from "../http/status.ts";
 import type { Target } from "../http/target.ts";
+import { readBody } from "../refusal_body.ts";
 import { HandshakeResponse } from "../response.ts";
 import { HandshakeError } from "../errors.ts";
 import { formatHostPort, type HostPort } from "./address.ts";
