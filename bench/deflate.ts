@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer";
 import zlib from "node:zlib";
 import { Deflate, Inflate } from "npm:fflate@0.8.2";
 import { createDeflate } from "../src/websocket/deflate.ts";
+import { loadNodeZlib, loadPako } from "../src/websocket/zlib.ts";
 
 const ROUNDS = 7;
 const SYNC = zlib.constants.Z_SYNC_FLUSH;
@@ -46,8 +47,14 @@ const parameters = {
 
 /** The implementations that inflate. Their input ends with the four bytes of a flush. */
 const INFLATE: Record<string, () => Work | Promise<Work>> = {
+  "node:zlib, as wstap uses it": async () => {
+    const zlib = await loadNodeZlib();
+    const { inflater } = await createDeflate(parameters, "client", zlib);
+    return (bytes) => inflater.push(bytes.subarray(0, -4), true, 2 ** 20);
+  },
   "pako, as wstap uses it": async () => {
-    const { inflater } = await createDeflate(parameters);
+    const pako = await loadPako();
+    const { inflater } = await createDeflate(parameters, "client", pako);
     return (bytes) => inflater.push(bytes.subarray(0, -4), true, 2 ** 20);
   },
   fflate: () => {
@@ -68,8 +75,14 @@ const INFLATE: Record<string, () => Work | Promise<Work>> = {
 };
 
 const DEFLATE: Record<string, () => Work | Promise<Work>> = {
+  "node:zlib, as wstap uses it": async () => {
+    const zlib = await loadNodeZlib();
+    const { deflater } = await createDeflate(parameters, "client", zlib);
+    return (bytes) => deflater.deflate(bytes);
+  },
   "pako, as wstap uses it": async () => {
-    const { deflater } = await createDeflate(parameters);
+    const pako = await loadPako();
+    const { deflater } = await createDeflate(parameters, "client", pako);
     return (bytes) => deflater.deflate(bytes);
   },
   fflate: () => {

@@ -134,15 +134,19 @@ export interface ConnectOptions {
    * How binary messages are received: decoded as UTF-8 into strings (`"text"`),
    * or as `Uint8Array`s (`"bytes"`).
    *
+   * With capture `"direct"`, messages of at most 1 KiB may share an `ArrayBuffer` of
+   * at most 8 KiB with their neighbours. Nothing writes into it again. Mind
+   * `byteOffset` where you use `buffer`, and transfer a copy (`slice()`).
+   *
    * @default {"text"}
    */
   binary?: "text" | "bytes";
   /**
    * Whether text messages are decoded into strings. With `false` every message
    * is a `Uint8Array`: a text message as its UTF-8, which is checked, a binary
-   * message as it is. Binary messages of at most 1 KiB may share an
-   * `ArrayBuffer` of a few KiB with their neighbours; nothing writes into it
-   * again. Needs capture `"direct"`, and excludes `binary`.
+   * message as it is. Messages of at most 1 KiB may share an `ArrayBuffer` of at
+   * most 8 KiB with their neighbours, as with `binary`. Needs capture `"direct"`,
+   * and excludes `binary`.
    *
    * @default {true}
    */
