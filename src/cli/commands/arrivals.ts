@@ -85,7 +85,7 @@ export function halves(
 }
 
 /** The times of the first `count` messages. */
-function before(times: readonly Arrival[], count: number): Arrival[] {
+export function before(times: readonly Arrival[], count: number): Arrival[] {
   const some: Arrival[] = [];
   for (const arrival of times) {
     if (count <= 0) break;

@@ -12,15 +12,22 @@ import {
   sessions,
   Trace,
 } from "./connect.ts";
-import { EXIT, type ExitCode, OutputClosed } from "../errors.ts";
+import { type CliError, EXIT, type ExitCode, OutputClosed } from "../errors.ts";
 import { isStdoutFile, Output, type Section } from "../files/output.ts";
 import { ARRIVALS } from "../../internal.ts";
-import { arrivals, type Arrived, halves, takeArrivals } from "./arrivals.ts";
+import {
+  arrivals,
+  type Arrived,
+  before,
+  halves,
+  takeArrivals,
+} from "./arrivals.ts";
 import { Sender } from "./sender.ts";
 import { Silence } from "./silence.ts";
 import { Conversation, isConversation } from "../terminal/conversation.ts";
 import { standardInput } from "../files/input.ts";
 import { closeLine, lines, openLine, stopLine } from "../../internal.ts";
+import { Decompressor } from "../decompress.ts";
 import { type Notes, StatusLine, Totals } from "../terminal/stderr.ts";
 import {
   bodyStart,
@@ -91,6 +98,7 @@ class Run {
   /** How the server closed the connection that was the last one. */
   #closed: CloseInfo | null = null;
   #conversation: Conversation | null = null;
+  #decompressor: Decompressor | null = null;
   /** How many messages may still come. */
   #left: number;
 
@@ -136,6 +144,10 @@ class Run {
     this.#stop.requestAfter(duration, EXIT.ended);
     this.#stop.signal.addEventListener("abort", () => this.end());
     const trace = verbose ? new Trace(this.#notes) : null;
+    const { decompress } = this.#settings;
+    if (decompress !== null) {
+      this.#decompressor = await Decompressor.load(decompress);
+    }
     try {
       const entries = sessions(
         { ...this.#settings, connect: this.#connectOptions() },
@@ -234,16 +246,28 @@ class Run {
     // While one chunk is written the next one is collected, but no more.
     let written = Promise.resolve();
     try {
-      for await (const messages of batches) {
+      for await (const received of batches) {
         silence.restart();
-        this.#left -= messages.length;
-        const times = takeArrivals(connection, messages.length);
+        this.#left -= received.length;
+        let times = takeArrivals(connection, received.length);
+        let messages: Arrived["messages"] = received;
+        let error: CliError | null = null;
+        if (this.#decompressor !== null) {
+          ({ messages, error } = await this.#decompressor.all(received));
+          // What came before the one that failed is still written.
+          if (error !== null) times = before(times, messages.length);
+          if (error !== null && messages.length === 0) throw error;
+        }
         const rendered = render(messages, times);
         await written;
         written = this.#write({ messages, times }, rendered, render);
         // It is awaited below; nothing more need come until then.
         written.catch(() => void connection.close());
         this.totals.add(messages.length, rendered.bytes);
+        if (error !== null) {
+          await written;
+          throw error;
+        }
         if (this.#left === 0) break;
       }
       await written;
