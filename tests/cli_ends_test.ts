@@ -280,6 +280,25 @@ Deno.test("--wait does not count while connecting, nor while standard input goes
   assertEquals((await running.result()).code, 0);
 });
 
+Deno.test("--wait does not count between two connections", async () => {
+  let connections = 0;
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      if (++connections === 1) socket.close(1001);
+      else socket.send("late");
+    })
+  );
+  await using running = start(
+    ["-q", "-r", "-w", "200ms", "--capture", "none", "--min-delay", "2s"]
+      .concat("--max-delay", "2s", server.url),
+    { stdin: "open" },
+  );
+  await running.sees("stderr", "connecting again in 2.0 s");
+  await running.process.stdin.close();
+  const { code, stdout } = await running.result();
+  assertEquals([code, stdout], [0, "late\n"]);
+});
+
 Deno.test("--no-input leaves standard input to others", async () => {
   const got: string[] = [];
   await using server = serve((request) =>

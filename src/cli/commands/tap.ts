@@ -139,7 +139,9 @@ class Run {
       this.#settings,
       this.#notes,
       () => this.#input(),
-      () => silence.start(),
+      () => {
+        if (this.#connection !== null) silence.start();
+      },
     );
     this.#stop.requestAfter(duration, EXIT.ended);
     this.#stop.signal.addEventListener("abort", () => this.end());
@@ -184,6 +186,7 @@ class Run {
         // Another connection answers it, if there is to be one.
         if (error !== null && this.#settings.reconnect === null) throw error;
         this.#connection = null;
+        silence.stop();
       }
     } catch (error) {
       trace?.answered();
