@@ -21,7 +21,7 @@ const READS_PER_TURN = 512;
 export type NextTurn = (callback: () => void) => void;
 
 /**
- * Decides when calls that need not wait, and reads, must wait for a turn of the event
+ * Decides when calls that need not wait, of receiving and of sending, and reads must wait for a turn of the event
  * loop. Time decides, not a number of calls: at a million messages a second, a call
  * that is held back for no reason loses a thousand messages.
  */

@@ -237,6 +237,8 @@ export class Session
     if (queued !== null) {
       if (signal === undefined) await queued;
       else await unlessAborted(queued, signal);
+    } else if (!this.#gate.pass()) {
+      await new Promise<void>((resolve) => this.#gate.hold(resolve));
     }
     this.#assertOpen("send");
   }

@@ -42,10 +42,8 @@ export class NativeSocket implements Socket {
   /** Whether `onEnd()` has been called. */
   #ended = false;
 
-  /** The messages that may be queued, at most. */
+  /** The messages that were sent since `bufferedAmount` was last seen to be 0. */
   #queued = 0;
-  /** The empty ones among them after the last that was not empty: `bufferedAmount` does not tell whether they are sent. */
-  #empty = 0;
 
   /**
    * @param socket A socket that has just been created.
@@ -113,11 +111,9 @@ export class NativeSocket implements Socket {
       this.#events!.onSendEnd();
       return null;
     }
-    if (socket.bufferedAmount === 0) this.#queued = this.#empty;
+    if (socket.bufferedAmount === 0) this.#queued = 0;
     socket.send(data);
     this.#queued++;
-    if (data.length === 0) this.#empty++;
-    else this.#empty = 0;
     return this.isSendQueueFull() ? this.#drained() : null;
   }
 
@@ -131,7 +127,7 @@ export class NativeSocket implements Socket {
   async #drained(): Promise<void> {
     do {
       await new Promise((resolve) => setTimeout(resolve, SEND_POLL));
-      if (this.#socket.bufferedAmount === 0) this.#queued = this.#empty = 0;
+      if (this.#socket.bufferedAmount === 0) this.#queued = 0;
     } while (this.isSendQueueFull() && !this.#ended);
   }
 
