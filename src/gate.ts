@@ -102,21 +102,36 @@ export async function nextTurnOfTheEventLoop(
   setImmediate(callback);
 }
 
-// The real one, also in a test that replaces the global one afterwards.
-const { setTimeout } = globalThis;
+// The real ones, also in a test that replaces the global ones afterwards.
+const { setTimeout, clearTimeout } = globalThis;
+
+/** How often Deno must look for what has arrived before everything has been read: TLS and Deno's WebSocket hand on what they have read. */
+const PASSES = 3;
 
 /**
- * Waits until what had arrived when a timer fired has been read. Timers run before reads
- * that are due, so a timer alone cannot tell a silent peer from a process that was
- * blocked or stopped.
+ * Calls a function when what had arrived has been read, for a timer that has fired.
+ * Timers run before reads that are due, so a timer alone cannot tell a silent peer from
+ * a process that was blocked or stopped.
  *
  * Turns of `setImmediate()` alone are not enough: dozens of them pass before Deno looks
- * for what has arrived. Between two timers it does. That one pass is enough for TCP; TLS
- * and Deno's WebSocket hand on what they have read.
+ * for what has arrived. Between two timers it does.
+ *
+ * @returns A function that cancels the call.
  */
-export async function untilArrivedIsRead(): Promise<void> {
-  for (let passes = 0; passes < 3; passes++) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    await new Promise<void>(nextTurnOfTheEventLoop);
-  }
+export function whenArrivedIsRead(callback: () => void): () => void {
+  let left = PASSES;
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const pass = () => {
+    timer = setTimeout(() =>
+      nextTurnOfTheEventLoop(() => {
+        if (timer === null) return;
+        if (--left > 0) pass();
+        else callback();
+      }), 0);
+  };
+  pass();
+  return () => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+  };
 }

@@ -20,7 +20,7 @@
  * consumer that is keeping up, and the turn of the event loop. A socket that cannot wait
  * never asks, and its inbox overflows.
  *
- * **Time limits.** Each begins anew when what it waits for has come:
+ * **Time limits.**
  *
  * | limit | waits for | ends with |
  * | --- | --- | --- |
@@ -29,8 +29,7 @@
  * | `pingTimeout` | bytes, once a ping of `pingInterval` is not answered | reason `ping timeout` |
  * | `closeTimeout` | the release of the socket, once it is being closed | code 1006 |
  *
- * The first three do not count while reading is held back by a full inbox. None judges
- * before what has arrived has been read: in Deno, timers run before reads that are due.
+ * The first three are those of `silence.ts`.
  *
  * @module
  */
@@ -43,9 +42,10 @@ import {
   ConnectionClosedError,
 } from "./errors.ts";
 import { printable } from "./escape.ts";
-import { Gate, untilArrivedIsRead } from "./gate.ts";
+import { Gate } from "./gate.ts";
 import { Inbox, type InboxOptions, type Limit } from "./inbox.ts";
 import type { Settings } from "./options.ts";
+import { type Judged, Silence } from "./silence.ts";
 import {
   LARGE_READ,
   type PingOptions,
@@ -133,30 +133,13 @@ const RECEIVING: State = { phase: "receiving", info: LOST, ours: false };
 /** The close code sent when the buffer overflows. */
 const OVERFLOW_CODE = 4009;
 
-/** What a session sets timers for. */
-type Timer = "idle" | "message" | "pong" | "ping" | "heartbeat" | "close";
-
-/** The limits that judge a connection that is silent. */
-type Silence = "idle" | "message" | "pong";
-
-const SILENCE: Record<Silence, { message: string; reason: string }> = {
-  idle: {
-    message: "The connection was idle for too long",
-    reason: "idle timeout",
-  },
-  message: {
-    message: "No message arrived for too long",
-    reason: "message timeout",
-  },
-  pong: {
-    message: "A ping was not answered in time",
-    reason: "ping timeout",
-  },
-};
-
-/** What a session is called by its socket, its inbox and the signal is what makes it one object: closures would take half a kilobyte of every connection. */
+/**
+ * One open socket and its inbox. It is itself what these and the signal call, because
+ * closures would take half a kilobyte of every connection (the row "idle connection" of
+ * `bench/`).
+ */
 export class Session
-  implements SocketEvents, InboxOptions<Message>, EventListenerObject {
+  implements SocketEvents, InboxOptions<Message>, Judged, EventListenerObject {
   /** The messages that have arrived and not been received. */
   readonly inbox: Inbox<Message>;
   /** Resolves with the close code and reason when everything is released. Never rejects. */
@@ -171,28 +154,15 @@ export class Session
   readonly #settleClosed: (info: CloseInfo) => void;
   readonly #gate = new Gate();
   #state: State = OPEN;
-  /** How the timers that are set are cancelled. Most connections set none. */
-  #timers: Map<Timer, () => void> | undefined;
-
-  /** Whether the times of arrivals are noted, because something depends on them. */
-  readonly #notesTimes: boolean;
-  // Times of `performance.now()`; 0 if they are not noted.
-  /** When bytes last arrived. */
-  #lastTraffic = 0;
-  /** When a message last arrived; 0 if none has. */
-  #lastMessage = 0;
-  /** From when the socket has been reading: since it opened or was last held back; `Infinity` while it is held back. */
-  #readingSince = 0;
-  /** When the first ping of `pingInterval` was sent that may not be answered. */
-  #pingSentAt = 0;
-
-  /** The pings of `pingInterval` that are not answered. */
-  #unansweredPings = 0;
+  /** Judges the silence of the peer, if there is a limit to it. */
+  readonly #silence: Silence | null;
+  #cancelHeartbeat = nothing;
+  #cancelClose = nothing;
   /** The calls of `ping()` that wait. */
   #waitingPings = 0;
+
   constructor({ socket, settings, onEnd, notesMessages = false }: SessionInit) {
-    const { signal, idleTimeout, messageTimeout, pingInterval, heartbeat } =
-      settings;
+    const { signal, heartbeat } = settings;
     this.#socket = socket;
     this.#settings = settings;
     this.#onEnd = onEnd;
@@ -203,15 +173,10 @@ export class Session
     const { promise, resolve } = Promise.withResolvers<CloseInfo>();
     this.closed = promise;
     this.#settleClosed = resolve;
-    this.#notesTimes = notesMessages || idleTimeout !== undefined ||
-      messageTimeout !== undefined || pingInterval !== undefined;
-    if (this.#notesTimes) {
-      this.#lastTraffic = this.#readingSince = performance.now();
-    }
+    this.#silence = notesMessages || Silence.isLimited(settings)
+      ? new Silence(settings, this)
+      : null;
     signal?.addEventListener("abort", this);
-    if (idleTimeout !== undefined) this.#watch("idle", idleTimeout);
-    if (messageTimeout !== undefined) this.#watch("message", messageTimeout);
-    if (pingInterval !== undefined) this.#keepPinging(pingInterval);
     if (heartbeat !== undefined) this.#keepBeating(heartbeat);
     socket.start(this);
     if (signal?.aborted) this.handleEvent();
@@ -290,16 +255,13 @@ export class Session
 
   onTraffic(): void {
     this.arrivals?.read();
-    if (this.#notesTimes) this.#lastTraffic = performance.now();
+    if (this.#silence !== null) this.#silence.onTraffic();
   }
 
-  onMessage(
-    message: string | Uint8Array<ArrayBuffer>,
-    _isText: boolean,
-  ): boolean {
+  onMessage(message: string | Uint8Array<ArrayBuffer>): boolean {
     const { inbox, arrivals } = this;
     if (arrivals !== null) arrivals.add();
-    if (this.#notesTimes) this.#lastMessage = this.#lastTraffic;
+    if (this.#silence !== null) this.#silence.onMessage();
     if (typeof message === "string" || this.#keepsBytes()) inbox.push(message);
     else if (!inbox.ended) {
       const text = decode(message);
@@ -327,19 +289,15 @@ export class Session
   #holdBack(isLarge: boolean): Promise<void> | null {
     const upToLimit = this.#waitingPings > 0;
     const wait = this.inbox.wait(isLarge, upToLimit);
-    if (wait !== null && this.inbox.isFull(upToLimit)) {
-      this.#readingSince = Infinity;
-    } else if (this.#readingSince === Infinity) {
-      this.#readingSince = performance.now();
-    }
+    this.#silence?.onRead(wait !== null && this.inbox.isFull(upToLimit));
     return wait;
   }
 
   onSendEnd(): void {
     if (this.#state.phase !== "open") return;
     this.#state = RECEIVING;
-    this.#cancel("ping");
-    this.#cancel("heartbeat");
+    this.#silence?.stopPinging();
+    this.#cancelHeartbeat();
     // A socket that cannot wait has delivered all that there is, and may never end.
     if (!this.#socket.canWait) this.#limitClose();
   }
@@ -355,25 +313,24 @@ export class Session
       );
     }
     this.#state = { phase: "ended", info, ours };
-    for (const timer of SESSION_TIMERS) this.#cancel(timer);
+    this.#silence?.end();
+    this.#cancelHeartbeat();
     this.#settings.signal?.removeEventListener("abort", this);
     this.#onEnd?.({
       error: this.inbox.outcome?.error ?? null,
       ours,
-      lastMessageAt: this.#lastMessage === 0
-        ? null
-        : Date.now() - performance.now() + this.#lastMessage,
+      lastMessageAt: this.#silence?.lastMessageAt ?? null,
     });
   }
 
   onRelease(): void {
     const { info, ours } = this.#state;
     this.#state = { phase: "released", info, ours };
-    this.#cancel("close");
+    this.#cancelClose();
     this.#settleClosed(info);
   }
 
-  // --- What the inbox and the signal call ---
+  // --- What the inbox, the silence and the signal call ---
 
   onOverflow(): void {
     this.#endWith(new BufferOverflowError(this.#settings.limit));
@@ -393,6 +350,16 @@ export class Session
       cause = error;
     }
     return new BinaryMessageError(data, { cause });
+  }
+
+  sendPing(): Promise<number> {
+    return this.#socket.ping!({ timeout: undefined, signal: undefined });
+  }
+
+  onSilence(message: string, reason: string): void {
+    const info = { ...LOST, reason };
+    this.#endWith(new ConnectionClosedError(message, info));
+    this.#terminate(info);
   }
 
   /** Called when the signal aborts. */
@@ -440,16 +407,16 @@ export class Session
   /** Sends a close frame. The inbox has ended before, so nothing holds the socket back, and messages that still arrive are discarded. */
   #startClosing(info: CloseInfo, ours: boolean): void {
     this.#state = { phase: "closing", info, ours };
-    for (const timer of SESSION_TIMERS) this.#cancel(timer);
+    this.#silence?.end();
+    this.#cancelHeartbeat();
     this.#limitClose();
     this.#socket.close(info.code, info.reason);
   }
 
   /** Ends the connection if it is not over and released after `closeTimeout`. */
   #limitClose(): void {
-    if (this.#timers?.has("close")) return;
-    this.#set(
-      "close",
+    this.#cancelClose();
+    this.#cancelClose = after(
       this.#settings.closeTimeout,
       () => this.#terminate(LOST),
     );
@@ -460,68 +427,10 @@ export class Session
     this.#socket.terminate({ code, reason, clean, problem: "" });
   }
 
-  // --- Time ---
-
-  #set(timer: Timer, delay: number, callback: () => void): void {
-    this.#timers ??= new Map();
-    this.#timers.set(timer, after(delay, callback));
-  }
-
-  #cancel(timer: Timer): void {
-    this.#timers?.get(timer)?.();
-    this.#timers?.delete(timer);
-  }
-
-  /** Ends the connection once the peer has been silent for `timeout` milliseconds, and nothing has arrived that is not read. */
-  #watch(silence: Silence, timeout: number): void {
-    this.#set(silence, this.#left(silence, timeout), async () => {
-      if (this.#left(silence, timeout) <= 0) await untilArrivedIsRead();
-      const { phase } = this.#state;
-      if (phase !== "open" && phase !== "receiving") return;
-      if (silence === "pong" && this.#unansweredPings === 0) {
-        this.#cancel("pong");
-      } else if (this.#left(silence, timeout) > 0) {
-        this.#watch(silence, timeout);
-      } else {
-        const { message, reason } = SILENCE[silence];
-        const info = { ...LOST, reason };
-        this.#endWith(new ConnectionClosedError(message, info));
-        this.#terminate(info);
-      }
-    });
-  }
-
-  /** How many milliseconds of silence are left. All of them while reading is held back. */
-  #left(silence: Silence, timeout: number): number {
-    if (this.#readingSince === Infinity) return timeout;
-    const last = silence === "message" ? this.#lastMessage : this.#lastTraffic;
-    const asked = silence === "pong" ? this.#pingSentAt : 0;
-    const since = Math.max(last, asked, this.#readingSince);
-    return since + timeout - performance.now();
-  }
-
-  /** Sends a ping every `interval` milliseconds, except while reading is held back: then its pong would not be read either. */
-  #keepPinging(interval: number): void {
-    this.#set("ping", interval, () => {
-      this.#keepPinging(interval);
-      if (this.#readingSince === Infinity) return;
-      const isFirst = this.#unansweredPings++ === 0;
-      // An unanswered ping counts from the last bytes before it or after it, whichever
-      // is later; those of a later ping that is answered meanwhile are later still.
-      if (isFirst) this.#pingSentAt = performance.now();
-      const answered = () => void this.#unansweredPings--;
-      this.#socket.ping!({ timeout: undefined, signal: undefined })
-        .then(answered, answered);
-      if (!this.#timers!.has("pong")) {
-        this.#watch("pong", this.#settings.pingTimeout);
-      }
-    });
-  }
-
   /** Sends a message every `interval` milliseconds, except while much is queued to be sent. */
   #keepBeating(heartbeat: NonNullable<Settings["heartbeat"]>): void {
     const { message, interval } = heartbeat;
-    this.#set("heartbeat", interval, () => {
+    this.#cancelHeartbeat = after(interval, () => {
       this.#keepBeating(heartbeat);
       if (this.#socket.isSendQueueFull()) return;
       try {
@@ -543,14 +452,7 @@ export class Session
   }
 }
 
-/** The timers that stop when a connection is closed. */
-const SESSION_TIMERS: readonly Timer[] = [
-  "idle",
-  "message",
-  "pong",
-  "ping",
-  "heartbeat",
-];
+function nothing(): void {}
 
 /** Waits for a promise that never rejects, and rejects with the signal's reason if that aborts before. */
 function unlessAborted(

@@ -52,14 +52,10 @@ export interface SocketEvents {
    * Called with each message: a string for a text message, bytes that are not reused
    * for a binary one, and with `decode: false` bytes for both.
    *
-   * @param isText Whether it is a text message, whatever its form.
    * @returns Whether another message may be delivered at once. If not, a socket that can
    * wait asks `readOn()` before it goes on in what it has read.
    */
-  onMessage(
-    message: string | Uint8Array<ArrayBuffer>,
-    isText: boolean,
-  ): boolean;
+  onMessage(message: string | Uint8Array<ArrayBuffer>): boolean;
   /** Called when bytes have arrived, before what is in them is delivered. A socket that sees no bytes calls it for each message. */
   onTraffic(): void;
   /**

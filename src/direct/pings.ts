@@ -1,6 +1,6 @@
 import { after } from "../timers.ts";
 import { ConnectionClosedError } from "../errors.ts";
-import { untilArrivedIsRead } from "../gate.ts";
+import { whenArrivedIsRead } from "../gate.ts";
 import type { PingOptions } from "../socket.ts";
 
 /** A ping that has not been answered. */
@@ -34,12 +34,11 @@ export class Pings {
         settle(error, true);
       };
       const abort = () => forget(signal?.reason);
-      const cancel = timeout === undefined
-        ? () => {}
-        : after(timeout, async () => {
-          await untilArrivedIsRead();
-          forget(new DOMException("No pong arrived in time", "TimeoutError"));
-        });
+      let cancel = timeout === undefined ? () => {} : after(timeout, () => {
+        cancel = whenArrivedIsRead(() =>
+          forget(new DOMException("No pong arrived in time", "TimeoutError"))
+        );
+      });
       const settle = (result: unknown, failed: boolean) => {
         cancel();
         signal?.removeEventListener("abort", abort);

@@ -178,8 +178,8 @@ export class DirectSocket implements Socket, ProtocolHandler {
     this.#events!.onRelease();
   }
 
-  onMessage(message: string | Uint8Array<ArrayBuffer>, isText: boolean): void {
-    if (!this.#events!.onMessage(message, isText)) this.#protocol.stop();
+  onMessage(message: string | Uint8Array<ArrayBuffer>): void {
+    if (!this.#events!.onMessage(message)) this.#protocol.stop();
   }
 
   onPong(payload: Uint8Array<ArrayBuffer>): void {

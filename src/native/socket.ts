@@ -76,8 +76,7 @@ export class NativeSocket implements Socket {
     this.#events = events;
     const onMessage = ({ data }: MessageEvent) => {
       events.onTraffic();
-      if (typeof data === "string") events.onMessage(data, true);
-      else events.onMessage(new Uint8Array(data), false);
+      events.onMessage(typeof data === "string" ? data : new Uint8Array(data));
     };
     this.#socket.onmessage = onMessage;
     for (const event of this.#early) onMessage(event);
