@@ -6,7 +6,9 @@
 
 import type { HttpOptions } from "./http/request.ts";
 
-type PemTexts = Pick<HttpOptions, "caCerts" | "cert" | "key">;
+type PemTexts = {
+  readonly [K in "caCerts" | "cert" | "key"]?: HttpOptions[K] | undefined;
+};
 
 /**
  * Checks that certificates and keys can be used, as Deno itself will read them.

@@ -102,7 +102,7 @@ export function parseDuration(value: DurationLike): number {
       `Invalid duration ${show(value)}: ${problem}, ${EXPECTED}`,
     );
   }
-  return milliseconds;
+  return milliseconds + 0; // -0 becomes 0
 }
 
 function parseText(text: string): number {
@@ -141,7 +141,7 @@ function parseText(text: string): number {
 
 /** Adds the fields of a `Temporal.Duration`. Its `total()` refuses calendar units, and the global is absent before Deno 2.7. */
 function sumTemporal(value: Temporal.Duration): number {
-  if (Object.prototype.toString.call(value) !== "[object Temporal.Duration]") {
+  if (!isTemporal(value)) {
     throw new TypeError(`Invalid duration ${show(value)}: ${EXPECTED}`);
   }
   let sum = 0;
@@ -151,12 +151,19 @@ function sumTemporal(value: Temporal.Duration): number {
   return sum;
 }
 
+/** Whether a value is a `Temporal.Duration`, of Deno or of a polyfill. */
+function isTemporal(value: unknown): value is Temporal.Duration {
+  return Object.prototype.toString.call(value) === "[object Temporal.Duration]";
+}
+
 /** Formats a value for an error message: cuts it, and replaces control characters. */
 function show(value: unknown): string {
   const text = typeof value === "string"
     ? JSON.stringify(value.length > 60 ? value.slice(0, 60) + "…" : value)
     : value !== null && typeof value === "object"
-    ? Object.prototype.toString.call(value)
+    ? isTemporal(value)
+      ? value.toString()
+      : Object.prototype.toString.call(value)
     : String(value);
   return text.replace(/[\u007f-\u009f]/g, "\ufffd");
 }

@@ -79,8 +79,8 @@ export type Outcome = { readonly error: unknown } | null;
 /** Options of {@linkcode Inbox.take}. */
 export interface WaitOptions {
   /** How long to wait, in milliseconds. No limit if `undefined`. */
-  timeout?: number;
-  signal?: AbortSignal;
+  timeout?: number | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** A source that waits before it pushes more. */

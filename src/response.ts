@@ -29,7 +29,7 @@ export interface HandshakeResponseInit {
   /** Where the response comes from. */
   source: "preflight" | "direct" | "socket";
   /** The body, or the beginning of it. Empty by default. */
-  body?: Uint8Array;
+  body?: Uint8Array | undefined;
 }
 
 /**

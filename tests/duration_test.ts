@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { type DurationLike, parseDuration } from "@wstap/wstap";
 import { after, sleep } from "../src/timers.ts";
@@ -158,6 +164,24 @@ Deno.test("after() waits its whole length beyond 2^31-1 ms, and calls once", () 
   assertEquals(calls, 1);
   time.tick(10 * MAX_DELAY);
   assertEquals(calls, 1);
+});
+
+Deno.test(
+  "parseDuration() names a negative Temporal.Duration as it is written",
+  { ignore: !("Temporal" in globalThis) },
+  () => {
+    const { message } = assertThrows(
+      () => parseDuration(temporal({ seconds: -5 })),
+      RangeError,
+    );
+    assertStringIncludes(message, "-PT5S");
+  },
+);
+
+Deno.test("parseDuration() never gives a negative zero", () => {
+  for (const zero of [-0, "-0", "-0s"]) {
+    assert(Object.is(parseDuration(zero), 0), String(zero));
+  }
 });
 
 Deno.test("after() does not fire at once beyond 2^31-1 ms of the real clock", async () => {

@@ -76,7 +76,10 @@ let environment: Deno.PermissionStatus | undefined;
 /** Returns a function that reads the environment variables that may be read without a prompt. */
 function variables(): ReadVariable {
   const query = (variable?: string) =>
-    Deno.permissions.querySync({ name: "env", variable });
+    Deno.permissions.querySync({
+      name: "env",
+      ...(variable !== undefined && { variable }),
+    });
   const isGranted = ({ state, partial }: Deno.PermissionStatus) =>
     state === "granted" && !partial;
   environment ??= query();

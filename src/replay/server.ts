@@ -46,7 +46,7 @@ export interface Acceptance {
   /** Added to those of the handshake. */
   readonly headers?: readonly [name: string, value: string][];
   /** The subprotocol that is chosen, if any. */
-  readonly protocol?: string;
+  readonly protocol?: string | undefined;
   /** Sends messages to the client. The connection stays open after it has returned. */
   serve(client: Client): Promise<void>;
   /** Called with each message of the client. Nothing more is read until it has returned. */

@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../escape.ts";
+import { trimSpace } from "../http/headers.ts";
 import { ProtocolError } from "./protocol_error.ts";
 import type { Inflater } from "./receiver.ts";
 import { loadZlib, type RawStream, type ZlibStreams } from "./zlib.ts";
@@ -45,7 +46,7 @@ export function parseAgreement(
   extensions: string,
 ): DeflateParameters | string {
   const [name = "", ...parameters] = extensions.split(";").map((part) =>
-    part.trim()
+    trimSpace(part)
   );
   if (name.toLowerCase() !== "permessage-deflate") {
     return `it chose the extension ${
@@ -55,10 +56,12 @@ export function parseAgreement(
   const found = new Map<string, string | true>();
   for (const parameter of parameters) {
     const [, key = "", quoted, plain] =
-      /^([a-z_]+)(?:\s*=\s*(?:"([^"\\]*)"|([^\s",]+)))?$/i.exec(parameter) ??
+      /^([a-z_]+)(?:[ \t]*=[ \t]*(?:"([^"\\]*)"|([^ \t",]+)))?$/i.exec(
+        parameter,
+      ) ??
         [];
     const lower = key.toLowerCase();
-    const value = quoted ?? plain ?? true;
+    const value = (quoted ?? plain ?? true) as string | true;
     const isValid = /^(?:server|client)_no_context_takeover$/.test(lower)
       ? value === true
       : /^(?:server|client)_max_window_bits$/.test(lower) &&

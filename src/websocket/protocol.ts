@@ -62,20 +62,20 @@ export interface ProtocolOptions {
   readonly deflate?: {
     readonly inflater: Inflater;
     readonly deflater: Deflater;
-  };
+  } | undefined;
   /**
    * The largest size of a message of the peer in bytes, inflated. A larger one is a
    * violation with code 1009.
    *
    * @default {67_108_864}
    */
-  readonly maxMessage?: number;
+  readonly maxMessage?: number | undefined;
   /**
    * Whether texts are decoded. If not, they are given as their UTF-8, checked.
    *
    * @default {true}
    */
-  readonly decode?: boolean;
+  readonly decode?: boolean | undefined;
 }
 
 /**

@@ -61,7 +61,7 @@ export interface Inflater {
 /** Options of {@linkcode Receiver}. */
 export interface ReceiverOptions {
   /** Inflates compressed messages. Without it, a compressed message is a violation. */
-  readonly inflater?: Inflater;
+  readonly inflater?: Inflater | undefined;
   /**
    * The sender of the frames. A client must mask them, and a server must not.
    *
@@ -73,13 +73,13 @@ export interface ReceiverOptions {
    *
    * @default {67_108_864}
    */
-  readonly maxMessage?: number;
+  readonly maxMessage?: number | undefined;
   /**
    * Whether texts are decoded. If not, they are given as their UTF-8, checked.
    *
    * @default {true}
    */
-  readonly decode?: boolean;
+  readonly decode?: boolean | undefined;
 }
 
 /** The largest part of a text message that is checked as it arrives, in bytes. Larger ones are checked when the message is decoded. */

@@ -75,6 +75,8 @@ const DISAGREEMENTS = [
   "permessage-deflate; client_max_window_bits=08",
   "permessage-deflate; server_max_window_bits",
   "permessage-deflate; server_max_window_bits=x",
+  "permessage-deflate\xa0",
+  "permessage-deflate; server_max_window_bits=\xa09",
   "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9",
 ];
 
