@@ -16,9 +16,9 @@
  * - Exactly one of `onClose()` and `onFail()` is called, and nothing after it; none
  *   of them after `terminate()`.
  * - The peer's ping is answered at once if nothing is being written, and otherwise by
- *   `takePong()`, which knows the newest ping alone (section 5.5.3): a flood of pings
- *   costs no memory. Pings that come after the close frame of either side are not
- *   answered.
+ *   `takePong()`, which knows 16 pings at most, among them the newest. That one answers
+ *   all before it (section 5.5.3), so a flood of pings costs no memory. Pings that come
+ *   after the close frame of either side are not answered.
  * - After `close()`, messages of the peer are dropped: not inflated, decoded or kept.
  *   After the end, bytes are dropped unseen, and the memory of compression is released.
  *   After `writeFailed()`, what has arrived is still received.
@@ -105,8 +105,8 @@ export class Protocol implements ControlHandler {
   #deflate: ProtocolOptions["deflate"];
   readonly #plain: { readonly mask: boolean };
   readonly #compressed: { readonly mask: boolean; readonly compressed: true };
-  /** The payload of the newest ping that has not been answered. */
-  #unanswered: Uint8Array | null = null;
+  /** The payloads of the pings that have not been answered. */
+  readonly #unanswered: Uint8Array[] = [];
 
   constructor(handler: ProtocolHandler, options: ProtocolOptions) {
     const { side, deflate, maxMessage, decode } = options;
@@ -219,8 +219,9 @@ export class Protocol implements ControlHandler {
    */
   close(code?: number, reason = ""): boolean {
     if (this.#state !== "open") return false;
-    const pong = this.takePong();
-    if (pong !== null) this.#handler.write(pong);
+    for (let pong; (pong = this.takePong()) !== null;) {
+      this.#handler.write(pong);
+    }
     this.#end("closing");
     this.#receiver.discard();
     this.#handler.write(encodeClose(code, reason, this.#plain));
@@ -228,22 +229,21 @@ export class Protocol implements ControlHandler {
   }
 
   /**
-   * Takes the pong that answers the newest unanswered ping. It must be called after
-   * each write, and the pong be written before anything else that waits.
+   * Takes the pong that answers the next unanswered ping. It must be called after each
+   * write, and the pong be written before anything else that waits.
    *
    * @returns The frame, or `null` if there is none.
    */
   takePong(): Uint8Array<ArrayBuffer> | null {
-    const payload = this.#unanswered;
-    if (payload === null) return null;
-    this.#unanswered = null;
+    const payload = this.#unanswered.shift();
+    if (payload === undefined) return null;
     return encodeFrame(OPCODE.pong, payload, this.#plain);
   }
 
   /** Says that a write has failed: nothing is sent any more, but what has arrived is received. */
   writeFailed(): void {
     if (this.#state === "open" || this.#state === "closing") {
-      this.#unanswered = null;
+      this.#unanswered.length = 0;
       this.#state = "unwritable";
     }
   }
@@ -259,7 +259,7 @@ export class Protocol implements ControlHandler {
   /** Leaves the state `"open"`, or a later one. */
   #end(state: Exclude<ProtocolState, "open" | "unwritable">): void {
     this.#state = state;
-    this.#unanswered = null;
+    this.#unanswered.length = 0;
     const deflate = this.#deflate;
     if (deflate === undefined) return;
     this.#deflate = undefined;
@@ -279,10 +279,12 @@ export class Protocol implements ControlHandler {
   /** Called by the receiver. */
   onPing(payload: Uint8Array<ArrayBuffer>): void {
     if (this.#state !== "open") return;
-    if (this.#handler.isWriting) this.#unanswered = payload;
-    else {
+    if (!this.#handler.isWriting) {
       this.#handler.write(encodeFrame(OPCODE.pong, payload, this.#plain));
+      return;
     }
+    if (this.#unanswered.length === MAX_UNANSWERED) this.#unanswered.pop();
+    this.#unanswered.push(payload);
   }
 
   /** Called by the receiver. */
@@ -301,6 +303,9 @@ export class Protocol implements ControlHandler {
     this.#handler.onClose(code, reason);
   }
 }
+
+/** The largest number of pings that wait for their answer. */
+const MAX_UNANSWERED = 16;
 
 const CLIENT_FRAMES = [
   { mask: true },
