@@ -31,6 +31,18 @@ export class Arrivals {
   #now = Date.now();
   /** How many messages `skipTo()` has skipped. */
   #skipped = 0;
+  #received = 0;
+  #taken = 0;
+
+  /** How many messages have arrived. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** How many of them have been taken or skipped. */
+  get taken(): number {
+    return this.#taken;
+  }
 
   /** Notes that bytes were read. The messages in them arrive now. */
   read(): void {
@@ -39,6 +51,7 @@ export class Arrivals {
 
   /** Notes that a message arrived. */
   add(): void {
+    this.#received++;
     const last = this.#last;
     if (last.time === this.#now && last.count > 0) last.count++;
     else {
@@ -57,6 +70,7 @@ export class Arrivals {
   /** Takes the entries of the next `count` messages. */
   take(count: number): Arrival[] {
     const taken: Arrival[] = [];
+    this.#taken += count;
     while (count > 0) {
       const first = this.#queue.first!;
       if (first.count > count) {

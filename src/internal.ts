@@ -10,7 +10,12 @@ export { escapeCharacter, UNPRINTABLE } from "./escape.ts";
 export { basicAuth } from "./http/encoding.ts";
 export { checkHeaders } from "./http/target.ts";
 export { concat, lines } from "./replay/lines.ts";
-export { closeLine, openLine, stopLine } from "./replay/recording.ts";
+export {
+  closeLine,
+  messageLine,
+  openLine,
+  stopLine,
+} from "./replay/recording.ts";
 export { describeFinish } from "./replay/run.ts";
 export { type ReplayServer, startReplay } from "./replay/serve.ts";
 export {

@@ -470,6 +470,89 @@ Deno.test("--client-messages waits for what was recorded with --record-sent, and
   assert(!replay.running.stderr.includes("secret"));
 });
 
+Deno.test("--record-sent records what is sent where it was sent, and only then", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => {
+      socket.send("welcome");
+      socket.addEventListener("message", ({ data }) => {
+        socket.send(data === "last" ? "bye" : `got ${data}`);
+        if (data === "last") socket.close(4000);
+      });
+    })
+  );
+  const capture = ["--capture", "direct"];
+  const args = ["-s", "first", "-s", "second"];
+  const stdin = "third\nlast\n";
+  const recordWith = async (...more: string[]) => {
+    const folder = await Deno.makeTempDir();
+    const file = `${folder}/talk.ndjson`;
+    const { stderr } = await run(
+      ["-q", ...capture, ...args, "--format", "ndjson", ...more, "-o", file]
+        .concat(server.url),
+      { permissions: [LOCAL, `--allow-write=${file}`], stdin },
+    );
+    const text = await Deno.readTextFile(file);
+    await Deno.remove(folder, { recursive: true });
+    assert(text !== "", stderr);
+    return parse(text);
+  };
+  const without = await recordWith();
+  assert(without.every(({ from }) => from === undefined));
+  const lines = await recordWith("--record-sent");
+  const bySide = (from?: string) =>
+    lines.filter((it) => it.data !== undefined && it.from === from)
+      .map(({ data }) => data);
+  assertEquals(bySide("client"), ["first", "second", "third", "last"]);
+  assertEquals(bySide(), [
+    "welcome",
+    ...["got first", "got second", "got third"],
+    "bye",
+  ]);
+  // Each answer stands behind what it answers, inside of the connection.
+  assertEquals([lines[0]!.type, lines.at(-1)!.type], ["open", "close"]);
+  const index = (data: string) => lines.findIndex((it) => it.data === data);
+  for (const data of ["first", "second", "third"]) {
+    assert(index(data) < index(`got ${data}`), JSON.stringify(lines));
+  }
+  assert(index("last") < index("bye"));
+
+  // It replays as it happened.
+  await using file = await recorded(...lines.map((it) => JSON.stringify(it)));
+  await using replay = await startReplay(
+    file.path,
+    ...["--client-messages", "exact", "--speed", "max"],
+  );
+  const again = await run(["-q", ...capture, ...args, replay.url], { stdin });
+  assertEquals(
+    again.stdout,
+    "welcome\ngot first\ngot second\ngot third\nbye\n",
+  );
+});
+
+Deno.test("what is sent to a server that says nothing is recorded at once", async () => {
+  await using server = serve((request) => accept(request, () => {}));
+  const folder = await Deno.makeTempDir();
+  try {
+    const file = `${folder}/talk.ndjson`;
+    await using running = start(
+      ["-q", "--capture", "direct", "--format", "ndjson", "--record-sent"]
+        .concat("-s", "hello", "-o", file, server.url),
+      { permissions: [LOCAL, `--allow-write=${file}`] },
+    );
+    await eventually(
+      async () => {
+        const text = await Deno.readTextFile(file).catch(() => "");
+        return text.includes('"data":"hello","from":"client"}\n');
+      },
+      "the line of the message",
+      PATIENCE,
+    );
+    assert(running.stderr === "");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("--allow-origin lets pages of other origins connect", async () => {
   await using file = await recorded(...FIVE);
   const origin = ["-q", "-H", "Origin: https://app.example"];

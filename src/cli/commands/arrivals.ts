@@ -96,7 +96,7 @@ export function before(times: readonly Arrival[], count: number): Arrival[] {
 }
 
 /** The times of the messages after the first `count`. */
-function from(times: readonly Arrival[], count: number): Arrival[] {
+export function from(times: readonly Arrival[], count: number): Arrival[] {
   const some: Arrival[] = [];
   for (const arrival of times) {
     const left = arrival.count - Math.max(0, Math.min(arrival.count, count));

@@ -12,6 +12,7 @@ export class Sender {
   readonly #notes: Notes;
   readonly #input: () => AsyncIterable<Uint8Array[]>;
   readonly #onSent: () => void;
+  readonly #record: Record | null;
   #connection: Connection | null = null;
   #next = Promise.withResolvers<void>();
   #reading = false;
@@ -24,23 +25,28 @@ export class Sender {
    * @param input Called when the first connection is open. Gives the lines to send.
    * @param onSent Called when all that there was to send has been sent on the
    * connection that is open.
+   * @param record Called with each message that is sent; `null` if nobody wants to know.
    */
   constructor(
     settings: Pick<TapSettings, "send" | "binary" | "input">,
     notes: Notes,
     input: () => AsyncIterable<Uint8Array[]>,
     onSent: () => void,
+    record: Record | null,
   ) {
     this.#settings = settings;
     this.#notes = notes;
     this.#input = input;
     this.#onSent = onSent;
+    this.#record = record;
   }
 
   /** Sends on a connection that has just opened. */
   async attach(connection: Connection): Promise<void> {
     try {
-      for (const message of this.#settings.send) await connection.send(message);
+      for (const message of this.#settings.send) {
+        await this.#sendOn(connection, message);
+      }
     } catch {
       return; // it has ended: who receives learns why
     }
@@ -80,7 +86,7 @@ export class Sender {
       while (this.#connection === null) await this.#next.promise;
       const connection: Connection = this.#connection;
       try {
-        return await connection.send(message);
+        return await this.#sendOn(connection, message);
       } catch {
         // It has ended: the message waits for the next one.
         if (this.#connection === connection) {
@@ -90,4 +96,23 @@ export class Sender {
       }
     }
   }
+
+  async #sendOn(
+    connection: Connection,
+    message: string | Uint8Array,
+  ): Promise<void> {
+    const sending = connection.send(message);
+    if (this.#record !== null) {
+      // On a connection that is over it is rejected at once, and nothing was sent.
+      let isOver = false;
+      sending.catch(() => isOver = true);
+      await null;
+      await null;
+      if (!isOver) this.#record(message, connection);
+    }
+    await sending;
+  }
 }
+
+/** Takes note of a message that is being sent, before an answer to it can arrive. */
+type Record = (message: string | Uint8Array, connection: Connection) => void;

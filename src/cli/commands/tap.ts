@@ -19,9 +19,11 @@ import {
   arrivals,
   type Arrived,
   before,
+  from,
   halves,
   takeArrivals,
 } from "./arrivals.ts";
+import { SentLog } from "./sent.ts";
 import { Sender } from "./sender.ts";
 import { Silence } from "./silence.ts";
 import { Conversation, isConversation } from "../terminal/conversation.ts";
@@ -101,6 +103,12 @@ class Run {
   #decompressor: Decompressor | null = null;
   /** How many messages may still come. */
   #left: number;
+  /** What was sent and is to be recorded; `null` if it is not recorded. */
+  readonly #sent: SentLog | null;
+  /** Settles when everything so far has been written. */
+  #written: Promise<void> = Promise.resolve();
+  /** Whether messages have been taken that have not been handed out to be written. */
+  #isTaking = false;
 
   constructor(
     settings: TapSettings,
@@ -110,6 +118,7 @@ class Run {
   ) {
     this.#settings = settings;
     this.#left = settings.count;
+    this.#sent = settings.recordSent ? new SentLog() : null;
     this.#isRecording = settings.output !== null &&
       settings.format === "ndjson" && settings.batch === null;
     this.#notes = notes;
@@ -142,6 +151,9 @@ class Run {
       () => {
         if (this.#connection !== null) silence.start();
       },
+      this.#sent === null
+        ? null
+        : (message, connection) => this.#recordSent(message, connection),
     );
     this.#stop.requestAfter(duration, EXIT.ended);
     this.#stop.signal.addEventListener("abort", () => this.end());
@@ -247,11 +259,11 @@ class Run {
     const render = createRender(this.#settings, { isTerminal, colors });
     const batches = arrivals(connection, this.#settings, () => this.#left);
     // While one chunk is written the next one is collected, but no more.
-    let written = Promise.resolve();
     try {
       for await (const received of batches) {
         silence.restart();
         this.#left -= received.length;
+        this.#isTaking = true;
         let times = takeArrivals(connection, received.length);
         let messages: Arrived["messages"] = received;
         let error: CliError | null = null;
@@ -261,21 +273,26 @@ class Run {
           if (error !== null) times = before(times, messages.length);
           if (error !== null && messages.length === 0) throw error;
         }
+        const first = (connection[ARRIVALS]?.taken ?? 0) - received.length;
         const rendered = render(messages, times);
-        await written;
-        written = this.#write({ messages, times }, rendered, render);
+        await this.#written;
+        this.#written = this.#sent === null
+          ? this.#write({ messages, times }, rendered, render)
+          : this.#writeBoth(first, { messages, times }, rendered, render);
         // It is awaited below; nothing more need come until then.
-        written.catch(() => void connection.close());
+        this.#written.catch(() => void connection.close());
+        this.#isTaking = false;
+        this.#flushSent(connection);
         this.totals.add(messages.length, rendered.bytes);
         if (error !== null) {
-          await written;
+          await this.#written;
           throw error;
         }
         if (this.#left === 0) break;
       }
-      await written;
+      await this.#written;
     } catch (error) {
-      await written;
+      await this.#written;
       if (
         error instanceof ConnectionClosedError ||
         error instanceof BufferOverflowError
@@ -300,6 +317,63 @@ class Run {
     }
   }
 
+  /**
+   * Writes messages, and between them what was sent before they arrived.
+   *
+   * @param index How many messages of the connection came before them.
+   */
+  async #writeBoth(
+    index: number,
+    { messages, times }: Arrived,
+    rendered: Rendered,
+    render: Render,
+  ): Promise<void> {
+    const sent = this.#sent!;
+    if (sent.next >= index + messages.length) {
+      return await this.#write({ messages, times }, rendered, render);
+    }
+    while (messages.length > 0) {
+      await this.#writeSent(index);
+      const count = Math.min(messages.length, sent.next - index);
+      const part = messages.slice(0, count);
+      const partTimes = before(times, count);
+      await this.#write(
+        { messages: part, times: partTimes },
+        render(part, partTimes),
+        render,
+      );
+      messages = messages.slice(count);
+      times = from(times, count);
+      index += count;
+    }
+  }
+
+  /** Takes note of a message that was sent. */
+  #recordSent(message: string | Uint8Array, connection: Connection): void {
+    if (this.#output.section === null || this.#connection !== connection) {
+      return; // the recording of the connection has ended
+    }
+    this.#sent!.add(message, connection[ARRIVALS]!.received);
+    this.#flushSent(connection);
+  }
+
+  /** Writes what was sent, unless messages that arrived before it have to be written first. */
+  #flushSent(connection: Connection): void {
+    if (this.#sent === null || this.#sent.next === Infinity) return;
+    const { received, taken } = connection[ARRIVALS]!;
+    if (this.#isTaking || taken < received) return;
+    this.#written = this.#written.then(() => this.#writeSent(Infinity));
+    this.#written.catch(() => void connection.close());
+  }
+
+  /** Writes what was sent before more than `count` messages had arrived. */
+  async #writeSent(count: number): Promise<void> {
+    const lines = this.#sent?.take(count) ?? "";
+    if (lines === "") return;
+    const chunk = new TextEncoder().encode(lines);
+    await this.#output.write([chunk], chunk.length);
+  }
+
   /** Writes the line that a connection begins with, if the output is a recording. */
   async #beginSection(section: Section): Promise<void> {
     if (!this.#isRecording) return;
@@ -310,6 +384,8 @@ class Run {
   /** Writes the line that a connection ends with, if the output is a recording. */
   async #endSection(line: string): Promise<void> {
     if (!this.#isRecording) return;
+    await this.#written;
+    await this.#writeSent(Infinity);
     this.#output.section = null;
     await this.#output.writeLine(line);
   }
