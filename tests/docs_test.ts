@@ -67,6 +67,7 @@ for (const file of files.sort()) {
   for (const { groups, index } of text.matchAll(FENCE)) {
     const { attributes, code } = groups as { attributes: string; code: string };
     const line = text.slice(0, index).split("\n").length;
+    if (attributes.includes("ignore")) continue; // it belongs into another file
     Deno.test(`the example at ${name}:${line} runs`, async () => {
       if (!attributes.includes("no-eval")) return await run(code);
       await using server = feed();
