@@ -186,7 +186,7 @@ class NodeRawStream implements RawStream {
     this.#handle.reset();
     if (this.#window === null) return;
     const block = this.#window.storedBlock();
-    this.run(block, 0, block.length, UNUSED, 0);
+    if (block.length > 0) this.run(block, 0, block.length, UNUSED, 0);
   }
 
   reset(): void {
