@@ -531,7 +531,7 @@ function isCut(bytes: Uint8Array, at: number, capacity: number): boolean {
 }
 
 /** Creates the error for a message that is larger than allowed. */
-export function tooLarge(maxMessage: number): ProtocolError {
+function tooLarge(maxMessage: number): ProtocolError {
   const mebibytes = maxMessage / (1024 * 1024);
   const limit = Number.isInteger(mebibytes)
     ? `${mebibytes} MiB`
