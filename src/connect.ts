@@ -5,6 +5,7 @@ import { type HandshakeContext, handshakeError } from "./handshake.ts";
 import { CookieJar } from "./http/cookies.ts";
 import { redirected } from "./http/redirect.ts";
 import { parseTarget, type Target } from "./http/target.ts";
+import { checkRoute } from "./native/client.ts";
 import { openPlain } from "./native/plain.ts";
 import { openWithPreflight } from "./native/preflight.ts";
 import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
@@ -124,6 +125,16 @@ export async function connectWebSocket(
     settings,
   });
   return [connection, response];
+}
+
+/**
+ * Checks that the capture can connect to a target as the `http` options say, as far
+ * as that is known before it connects.
+ *
+ * @throws {TypeError} If it cannot.
+ */
+export function checkTarget(target: Target, settings: Settings): void {
+  if (settings.capture !== "direct") checkRoute(target, settings);
 }
 
 /**

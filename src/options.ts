@@ -276,9 +276,10 @@ const DEFAULT_MAX_MESSAGE = 64 * 1024 * 1024;
  * @throws {RangeError} If a number or duration is out of range.
  */
 export function parseOptions(
-  options: Omit<ConnectOptions, "headers" | "protocols">,
+  given: Omit<ConnectOptions, "headers" | "protocols">,
 ): Settings {
-  checkObject("options", options);
+  checkObject("options", given);
+  const options = readOptions(given);
   const settings: Settings = {
     capture: oneOf("capture", options.capture, CAPTURES),
     redirect: oneOf("redirect", options.redirect, REDIRECTS),
@@ -311,9 +312,55 @@ export function parseOptions(
   return settings;
 }
 
+/** Reads each option once, since one that is a getter may say something else each time. */
+function readOptions({
+  capture,
+  redirect,
+  binary,
+  overflow,
+  handshakeTimeout,
+  closeTimeout,
+  idleTimeout,
+  messageTimeout,
+  heartbeat,
+  compression,
+  pingInterval,
+  pingTimeout,
+  decode,
+  maxMessage,
+  maxBuffer,
+  signal,
+  http,
+  onRequest,
+}: ConnectOptions) {
+  return {
+    capture,
+    redirect,
+    binary,
+    overflow,
+    handshakeTimeout,
+    closeTimeout,
+    idleTimeout,
+    messageTimeout,
+    heartbeat,
+    compression,
+    pingInterval,
+    pingTimeout,
+    decode,
+    maxMessage,
+    maxBuffer,
+    signal,
+    http,
+    onRequest,
+  };
+}
+
+/** What {@linkcode readOptions} returns. */
+type Given = ReturnType<typeof readOptions>;
+
 /** Throws if an option is set that only capture `"direct"` supports. */
 function refuseDirectOptions(
-  { pingInterval, pingTimeout, maxMessage }: ConnectOptions,
+  { pingInterval, pingTimeout, maxMessage }: Given,
   { capture, compression, decode, http }: Settings,
 ): void {
   const name = compression
@@ -337,7 +384,7 @@ function refuseDirectOptions(
 
 /** Parses a timeout into milliseconds. Refuses 0, which would end the connection at once. */
 function parseTimeout(
-  options: ConnectOptions,
+  options: Given,
   name:
     | "handshakeTimeout"
     | "idleTimeout"

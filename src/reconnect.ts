@@ -1,4 +1,4 @@
-import { open, timeoutError } from "./connect.ts";
+import { checkTarget, open, timeoutError } from "./connect.ts";
 import {
   type CloseInfo,
   type ConnectionEnd,
@@ -452,7 +452,7 @@ export function connections(
 ): AsyncGenerator<Entry, void, undefined> {
   const settings = parseOptions(options);
   const plan = {
-    ...parseSources(url, options),
+    ...parseSources(url, options, settings),
     policy: parsePolicy(options),
     onRetry: checkCallback("onRetry", options.onRetry),
     onConnect: checkCallback("onConnect", options.onConnect),
@@ -483,6 +483,7 @@ interface Source {
 function parseSources(
   url: UrlSource | UrlSource[],
   { headers, protocols = [] }: ReconnectOptions,
+  settings: Settings,
 ): Sources {
   const urls = [url].flat();
   if (urls.length === 0) {
@@ -491,7 +492,7 @@ function parseSources(
   return {
     urls: urls.map((url) => {
       if (typeof url === "function") return { url };
-      parseTarget(url);
+      checkTarget(parseTarget(url), settings);
       return { url: String(url) }; // a URL object may be modified
     }),
     headers: typeof headers === "function" ? headers : checkHeaders(headers),

@@ -162,6 +162,29 @@ Deno.test("parseOptions() takes options that no later change of the caller reach
   assertEquals(settings.limit.messages, 5);
 });
 
+Deno.test("parseOptions() reads each option once", () => {
+  const reads: Record<PropertyKey, number> = {};
+  const options: ConnectOptions = {
+    capture: "direct",
+    closeTimeout: 1,
+    pingInterval: 1,
+    pingTimeout: 1,
+    maxMessage: 1,
+    binary: "text",
+  };
+  parseOptions(
+    new Proxy(options, {
+      get(target, name) {
+        reads[name] = (reads[name] ?? 0) + 1;
+        return Reflect.get(target, name);
+      },
+    }),
+  );
+  for (const [name, count] of Object.entries(reads)) {
+    assertEquals(count, 1, name);
+  }
+});
+
 Deno.test("parseOptions() copies a proxy with its credentials", () => {
   const basicAuth = { username: "me", password: "secret" };
   const proxy = { url: PROXY, basicAuth };

@@ -275,6 +275,9 @@ const WRONG: [ErrorConstructor, string, unknown, options?: unknown][] = [
   [TypeError, "got boolean", url, { retryIf: true }],
   [TypeError, "got null", url, { onRetry: null }],
   [TypeError, "got string", url, { onConnect: "x" }],
+  [TypeError, '"direct"', "wss://127.0.0.1:1", {
+    http: { address: { hostname: "127.0.0.1", port: 1 } },
+  }],
 ];
 
 Deno.test("connections() throws wrong arguments at the call", () => {

@@ -10,7 +10,7 @@ import { refuseBypass } from "../proxy/environment.ts";
  */
 export function checkRoute(
   { url }: Target,
-  { http: { proxy, address } }: HandshakeContext,
+  { http: { proxy, address } }: Pick<HandshakeContext, "http">,
 ): void {
   if (address !== undefined && url.protocol === "wss:") {
     throw new TypeError(
