@@ -150,8 +150,13 @@ export class WebSocketConnection<T = string>
   readonly extensions: string;
   /**
    * Resolves with the close code and reason when the connection is over. Never
-   * rejects. With capture `"direct"`, nothing is read while the buffer is full, so
-   * the end is then noticed only after messages have been received.
+   * rejects.
+   *
+   * With capture `"direct"`, nothing is read while the buffer is full, so the end is
+   * then noticed only after messages have been received; sends reject before that,
+   * once one of them has failed. With the captures `"preflight"` and `"none"`, a
+   * server that closes and reads nothing is not noticed while messages wait to be
+   * sent to it: {@linkcode close} ends that.
    */
   readonly closed: Promise<CloseInfo>;
 
@@ -295,7 +300,8 @@ export class WebSocketConnection<T = string>
    *
    * The iteration ends when the connection is closed, and throws when it is
    * lost. On a connection from {@linkcode connections} it ends in both cases.
-   * Leaving the loop does not close the connection.
+   * Leaving the loop does not close the connection. `return()` ends the iteration at
+   * once, also while a batch is being collected; its messages stay in the buffer.
    *
    * @example Usage
    * ```ts no-eval
@@ -343,7 +349,9 @@ export class WebSocketConnection<T = string>
    *
    * Messages are sent in the order of the calls. The call resolves when the
    * socket has taken the message, which does not mean that the peer has received
-   * it.
+   * it. It does not resolve for a message that is known to be dropped: once a write
+   * has failed or the peer's close frame has come, every call rejects, also while
+   * messages that arrived before can still be received.
    *
    * @example Usage
    * ```ts no-eval
@@ -369,6 +377,11 @@ export class WebSocketConnection<T = string>
    *
    * Several pings may be waiting at once. A pong answers its own ping and all
    * earlier ones.
+   *
+   * The pong arrives behind the messages that were sent before it. While a ping
+   * waits, messages are therefore read up to `maxBuffer` itself, not only up to a
+   * quarter of it: a loop that receives may wait for a ping. Behind more messages
+   * than that, the ping waits until some of them have been received.
    *
    * @example Usage
    * ```ts no-eval
@@ -452,6 +465,13 @@ export class WebSocketConnection<T = string>
    * ends when the connection is closed, and errors when it is lost; on a
    * connection from {@linkcode connections} it ends in both cases. Cancelling it
    * closes the connection with code 1000.
+   *
+   * A stream that has errored with a {@linkcode BinaryMessageError} is spent. This
+   * property then gives a new one, which goes on with the next message.
+   *
+   * While several reads of a stream wait, it takes one message after another, so a
+   * `recv()` called between them may get its message before the second of them:
+   * receive in one way at a time.
    */
   get readable(): ReadableStream<T> {
     return this.#readable ??= new ReadableStream<T>({
@@ -472,6 +492,10 @@ export class WebSocketConnection<T = string>
   /**
    * A stream that sends each chunk as a message and waits as {@linkcode send}
    * does. Closing or aborting it closes the connection with code 1000.
+   *
+   * Closing it waits for the chunks before it, and ends the connection if the whole
+   * takes longer than `closeTimeout`. Aborting it ends a write that waits. An aborted
+   * `pipeTo()` first waits for its write, by the standard: {@linkcode close} ends that.
    */
   get writable(): WritableStream<string | ArrayBuffer | ArrayBufferView> {
     return this.#writable ??= new Writable(this.#session);

@@ -70,7 +70,8 @@ export interface ConnectOptions {
    */
   handshakeTimeout?: DurationLike;
   /**
-   * How long `close()` waits for the peer to answer.
+   * How long `close()` waits for the peer to answer, and for what was sent before
+   * to be written. Nothing that closes the connection takes longer.
    *
    * @default {"5s"}
    */
@@ -79,6 +80,11 @@ export interface ConnectOptions {
    * How long nothing may be received before the connection counts as lost. With
    * capture `"direct"` every received byte counts; otherwise only messages
    * count, because Deno's WebSocket does not report pings. No limit by default.
+   *
+   * What has arrived is looked at first: a process that was blocked or stopped for
+   * longer loses nothing. Time during which reading stands still, because the
+   * buffer is full, does not count. Both hold for `messageTimeout` and
+   * `pingTimeout`, too.
    */
   idleTimeout?: DurationLike;
   /**
