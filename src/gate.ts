@@ -28,7 +28,7 @@ export type NextTurn = (callback: () => void) => void;
 export class Gate {
   #isShut = false;
   /** What to call when calls may proceed again. */
-  #held: (() => void)[] = [];
+  #held: (() => void)[] | null = null;
   /** The calls that have settled since the last one that waited. */
   #calls = 0;
   /** The time of `performance.now()` from which calls have settled without a wait; 0 before it is known. */
@@ -57,7 +57,7 @@ export class Gate {
 
   /** Calls a function once calls may proceed, after `pass()` returned `false`: in the next turn of the event loop, or at `open()`. */
   hold(goOn: () => void): void {
-    this.#held.push(goOn);
+    (this.#held ??= []).push(goOn);
   }
 
   /** Starts to count anew, because a call waits for a message: whoever brings it decides how long that takes. */
@@ -69,8 +69,10 @@ export class Gate {
   open(): void {
     this.#isShut = false;
     this.reset();
-    if (this.#held.length === 0) return;
-    for (const goOn of this.#held.splice(0)) goOn();
+    const held = this.#held;
+    if (held === null) return;
+    this.#held = null;
+    for (const goOn of held) goOn();
   }
 
   /**

@@ -76,7 +76,7 @@ export class DirectSocket implements Socket, ProtocolHandler {
   /** The running `#drain()`, if any. */
   #writing: Promise<void> | null = null;
   /** Resolves the calls of `send()` that wait for the queue to get shorter. */
-  #waiting: (() => void)[] = [];
+  #waiting: (() => void)[] | null = null;
 
   /** @param rest The bytes that arrived after the response head. The buffer that they are in is used for reading. */
   constructor(
@@ -106,7 +106,7 @@ export class DirectSocket implements Socket, ProtocolHandler {
   send(data: string | Uint8Array<ArrayBuffer>): Promise<void> | null {
     this.#protocol.send(data);
     if (!this.isSendQueueFull()) return null;
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((resolve) => (this.#waiting ??= []).push(resolve));
   }
 
   isSendQueueFull(): boolean {
@@ -208,7 +208,10 @@ export class DirectSocket implements Socket, ProtocolHandler {
   }
 
   #stopWaiting(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    this.#waiting = null;
+    for (const resolve of waiting) resolve();
   }
 
   /**
