@@ -234,3 +234,40 @@ terminalTest("--user asks for the password, and does not show it", async () => {
   );
   assert(!screen.includes("t0p"), screen);
 });
+
+terminalTest(
+  "closing the terminal ends a run that records to a file",
+  async () => {
+    await using server = serve((request) =>
+      accept(request, (socket) => socket.send("hello"))
+    );
+    await using place = await workplace();
+    const wstap = command([
+      ...["--no-prompt", "--allow-net=127.0.0.1", "--allow-write"],
+    ]).map((word) => `'${word}'`).join(" ");
+    const log = `${place.folder}/log`;
+    const pid = `${place.folder}/pid`;
+    await using child = new Deno.Command("script", {
+      args: [
+        "-qec",
+        `echo $$ > ${pid}; exec ${wstap} -q -o ${log} ${server.url}`,
+        "/dev/null",
+      ],
+      env: { NO_PROXY: "127.0.0.1", TERM: "xterm" },
+      cwd: path(""),
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const text = (file: string) => Deno.readTextFile(file).catch(() => "");
+    await eventually(async () => await text(log) !== "", "a message", 10_000);
+    const process = `/proc/${(await text(pid)).trim()}`;
+    assert((await Deno.stat(process)).isDirectory);
+    child.kill("SIGKILL"); // which closes the terminal
+    await eventually(
+      () => Deno.stat(process).then(() => false, () => true),
+      "the end",
+      10_000,
+    );
+  },
+);

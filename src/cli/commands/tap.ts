@@ -52,6 +52,7 @@ export async function tap(
   using output = new Output(settings.output, {
     rotate: settings.rotate,
     onFailure: () => run.end(),
+    onTerminalGone: () => stop.request(EXIT.terminated),
   });
   const run = new Run(settings, notes, stop, output);
   using status = new StatusLine(notes, {

@@ -31,6 +31,8 @@ export interface OutputOptions {
   readonly rotate?: Extent | null;
   /** Called when the file could not be opened anew. Every later write throws. */
   readonly onFailure?: () => void;
+  /** Called at SIGHUP when the terminal at which the run was started is gone. */
+  readonly onTerminalGone?: () => void;
 }
 
 /** The output of messages: standard output, or a file that is appended to. */
@@ -61,7 +63,12 @@ export class Output implements Disposable {
   /** What is to be done as soon as nothing is being written. */
   #due: "reopen" | "rotate" | null = null;
   #cancelTimer = () => {};
-  readonly #onHangUp = () => this.#request("reopen");
+  readonly #hadTerminal = hasTerminal();
+  readonly #onHangUp = () => {
+    // The signal also says that the terminal was closed, at which a person had started it.
+    if (this.#hadTerminal && !hasTerminal()) this.#options.onTerminalGone?.();
+    else this.#request("reopen");
+  };
 
   /** @param path The file, or `null` for standard output. */
   constructor(path: string | null, options: OutputOptions = {}) {
@@ -269,6 +276,11 @@ function openFile(path: string): Deno.FsFile {
   } catch (error) {
     throw fileError(EXIT.output, `Cannot open ${path}`, error);
   }
+}
+
+/** Whether any of the standard streams is a terminal. */
+function hasTerminal(): boolean {
+  return [Deno.stdin, Deno.stdout, Deno.stderr].some((it) => it.isTerminal());
 }
 
 /** The size of a file that is appended to; `null` if it is a named pipe or a device. `stat` would need a permission. */
