@@ -94,6 +94,7 @@ export class Runs {
       at + (isDecoded ? MAX_DECODED_RUN : MAX_COPIED_RUN),
       bytes.length,
     );
+    const longest = this.#longest;
     let count = 0;
     let end = at;
     while (end + 2 <= limit && bytes[end] === first) {
@@ -105,7 +106,7 @@ export class Runs {
         if (length < 126) break;
         start += 2;
       }
-      if (length > this.#longest || start + length > limit) break;
+      if (length > longest || start + length > limit) break;
       STARTS[count] = start;
       end = start + length;
       ENDS[count++] = end;
