@@ -186,6 +186,37 @@ Deno.test("several gzip members, and several zstd frames, are one message", asyn
 });
 
 Deno.test({
+  name: "zstd data with a wrong checksum is an error, whenever it is noticed",
+  ignore: !hasZstd,
+  async fn() {
+    // What zstdCompressSync() writes has no checksum: `printf hello | zstd` has.
+    const head = [0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x29, 0, 0];
+    const bytes = concat(new Uint8Array(head), encode("hello\0\0\0\0"));
+    const { now } = performance;
+    let time = 0;
+    // Every piece of output seems to have taken a turn of the event loop.
+    performance.now = () => time += 1_000;
+    try {
+      assertEquals(
+        await inflate("zstd", bytes),
+        `A message of ${bytes.length} bytes is not zstd`,
+      );
+    } finally {
+      performance.now = now;
+    }
+  },
+});
+
+Deno.test({
+  name: "zstd data that holds nothing but a frame to skip is empty",
+  ignore: !hasZstd,
+  async fn() {
+    const skipped = new Uint8Array([0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7]);
+    assertEquals(await inflate("zstd", skipped), "");
+  },
+});
+
+Deno.test({
   name: "--decompress zstd on a Deno that has none ends with 2, and says so",
   ignore: hasZstd,
   async fn() {

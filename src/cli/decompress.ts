@@ -152,11 +152,13 @@ async function loadZstd(): Promise<Inflate> {
   }
   return async function* (bytes) {
     // Deno ignores what follows the first frame, and says nothing of a missing end.
-    for (const frame of zstdFrames(bytes)) {
+    const frames = zstdFrames(bytes);
+    if (bytes.length > 0) yield new Uint8Array(); // all frames may be empty
+    for (const frame of frames) {
       const stream = createZstdDecompress();
       stream.end(frame);
       try {
-        yield new Uint8Array(); // a frame may be empty
+        // At once: an error that comes before someone iterates ends the process.
         yield* stream;
       } catch (error) {
         if (error instanceof InflateError) throw error;
