@@ -17,13 +17,22 @@ export interface Job {
   options: ConnectOptions;
   /**
    * - `"all"`: one call after another.
+   * - `"timeout"`, `"signal"`: the same, each call with that option.
    * - `"drip"`: 1,000 messages with a turn of the event loop between them, then all.
    * - `"stall"`: nothing until a line comes on standard input, then all.
    * - `"write"`: in batches, each written to a file before the next is taken.
    * - `"batch"`: one window of an hour, then all.
    * - `"close"`: nothing, and after a second it closes.
    */
-  how: "all" | "drip" | "stall" | "write" | "batch" | "close";
+  how:
+    | "all"
+    | "timeout"
+    | "signal"
+    | "drip"
+    | "stall"
+    | "write"
+    | "batch"
+    | "close";
 }
 
 /** What came of it. */
@@ -86,6 +95,13 @@ async function consume(
   connection: WebSocketConnection<string | Uint8Array>,
 ): Promise<void> {
   switch (job.how) {
+    case "timeout":
+    case "signal": {
+      const { signal } = new AbortController();
+      const options = job.how === "timeout" ? { timeout: "5s" } : { signal };
+      for (let it; (it = await connection.recv(options)) !== null;) take(it);
+      return;
+    }
     case "drip":
       for (let i = 0; i < 1000; i++) {
         take((await connection.recv())!);
