@@ -2,8 +2,14 @@
  * A WebSocket client that returns the HTTP response of the handshake together
  * with the connection.
  *
- * Messages are received one at a time with `recv()` or in timed batches with
- * `recvBatch()`. A call that times out or is aborted loses no message.
+ * {@linkcode connectWebSocket} connects once. Messages are received one at a time
+ * with `recv()` or `for await`, or in timed batches with `recvBatch()`. A call that
+ * times out or is aborted loses no message. {@linkcode connections} connects again
+ * each time the connection ends.
+ *
+ * By default the server sees two connections, and the response is that of the
+ * first, a pre-flight request. With `capture: "direct"` it sees one, and a reader
+ * that is too slow makes the server wait; {@linkcode ConnectOptions} has all options.
  *
  * @example Messages one at a time
  * ```ts no-eval
@@ -15,6 +21,15 @@
  *
  * for (let data; (data = await connection.recv()) !== null;) {
  *   console.log(JSON.parse(data));
+ * }
+ * ```
+ *
+ * @example A feed that connects again
+ * ```ts no-eval
+ * import { connections } from "@wstap/wstap";
+ *
+ * for await (const [connection] of connections("wss://example.com/events")) {
+ *   for await (const batch of connection.batches("3s")) console.log(batch.length);
  * }
  * ```
  *

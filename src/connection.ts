@@ -14,7 +14,7 @@ import type { Socket } from "./socket.ts";
 export type { CloseInfo, ConnectionEnd };
 
 /**
- * Options of {@linkcode WebSocketConnection.recv}.
+ * Options of `recv()` of a {@linkcode WebSocketConnection}.
  *
  * @example Receiving a message only if one is buffered
  * ```ts no-eval
@@ -32,13 +32,15 @@ export interface RecvOptions {
    * by default.
    */
   timeout?: DurationLike;
-  /** Rejects with the signal's reason when the signal aborts. */
+  /**
+   * Rejects with the signal's reason when the signal aborts. No message is lost
+   * by it. None by default.
+   */
   signal?: AbortSignal;
 }
 
 /**
- * Options of {@linkcode WebSocketConnection.recvBatch} and
- * {@linkcode WebSocketConnection.batches}.
+ * Options of `recvBatch()` and `batches()` of a {@linkcode WebSocketConnection}.
  *
  * @example Usage
  * ```ts no-eval
@@ -59,13 +61,13 @@ export interface BatchOptions {
   max?: number;
   /**
    * Rejects with the signal's reason when the signal aborts. The messages
-   * collected so far stay in the buffer for the next call.
+   * collected so far stay in the buffer for the next call. None by default.
    */
   signal?: AbortSignal;
 }
 
 /**
- * Options of {@linkcode WebSocketConnection.ping}.
+ * Options of `ping()` of a {@linkcode WebSocketConnection}.
  *
  * @example Usage
  * ```ts no-eval
@@ -83,7 +85,7 @@ export interface PingOptions {
    * limit by default.
    */
   timeout?: DurationLike;
-  /** Rejects with the signal's reason when the signal aborts. */
+  /** Rejects with the signal's reason when the signal aborts. None by default. */
   signal?: AbortSignal;
 }
 
@@ -134,8 +136,8 @@ export interface ConnectionInit {
  * }
  * ```
  *
- * @typeParam T The type of a message: `string`, or `string | Uint8Array` with
- * `binary: "bytes"`.
+ * @typeParam T The type of a message: `string`, `string | Uint8Array` with
+ * `binary: "bytes"`, or `Uint8Array` with `decode: false`.
  */
 export class WebSocketConnection<T = string>
   implements AsyncIterable<T>, AsyncDisposable {
@@ -156,7 +158,7 @@ export class WebSocketConnection<T = string>
    * then noticed only after messages have been received; sends reject before that,
    * once one of them has failed. With the captures `"preflight"` and `"none"`, a
    * server that closes and reads nothing is not noticed while messages wait to be
-   * sent to it: {@linkcode close} ends that.
+   * sent to it: `close()` ends that.
    */
   readonly closed: Promise<CloseInfo>;
 
@@ -218,7 +220,7 @@ export class WebSocketConnection<T = string>
    *
    * @param options A timeout and a signal.
    * @returns The message, or `null` if the peer closed the connection with a
-   * close frame or {@linkcode close} was called, and every message has been
+   * close frame or `close()` was called, and every message has been
    * received. Every later call returns `null` too.
    * @throws {ConnectionClosedError} If the connection was lost or the peer
    * violated the protocol, and every message that arrived before has been
@@ -295,7 +297,7 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * Iterates over batches, each collected as by {@linkcode recvBatch}. Empty
+   * Iterates over batches, each collected as by `recvBatch()`. Empty
    * batches are skipped.
    *
    * The iteration ends when the connection is closed, and throws when it is
@@ -455,7 +457,7 @@ export class WebSocketConnection<T = string>
     return await this.#session.close(code, reason);
   }
 
-  /** Closes the connection with code 1000, as {@linkcode close} does. */
+  /** Closes the connection with code 1000, as `close()` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -490,12 +492,12 @@ export class WebSocketConnection<T = string>
   }
 
   /**
-   * A stream that sends each chunk as a message and waits as {@linkcode send}
+   * A stream that sends each chunk as a message and waits as `send()`
    * does. Closing or aborting it closes the connection with code 1000.
    *
    * Closing it waits for the chunks before it, and ends the connection if the whole
    * takes longer than `closeTimeout`. Aborting it ends a write that waits. An aborted
-   * `pipeTo()` first waits for its write, by the standard: {@linkcode close} ends that.
+   * `pipeTo()` first waits for its write, by the standard: `close()` ends that.
    */
   get writable(): WritableStream<string | ArrayBuffer | ArrayBufferView> {
     return this.#writable ??= new Writable(this.#session);

@@ -6,7 +6,7 @@ import type { HandshakeResponse } from "./response.ts";
  *
  * If the server answered with another status than `101 Switching Protocols`, the
  * message contains `HTTP error: ` with the status and its reason phrase, and
- * {@linkcode response} has the status, the headers and the beginning of the
+ * `response` has the status, the headers and the beginning of the
  * body. If the server did not answer, `cause` is the network error. No message
  * contains the credentials or the query of the URL.
  *
@@ -74,7 +74,7 @@ export class HandshakeError extends Error {
 
   /**
    * Who refused: `"proxy"` if a proxy did not open a tunnel, so that the server was
-   * not asked and {@linkcode response} is the proxy's; `"server"` in all other cases.
+   * not asked and `response` is the proxy's; `"server"` in all other cases.
    */
   get by(): "server" | "proxy" {
     return this.#by;

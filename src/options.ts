@@ -32,13 +32,14 @@ import {
  * ```
  */
 export interface ConnectOptions {
-  /** Subprotocols to offer, in order of preference. */
+  /** Subprotocols to offer, in order of preference. None by default. */
   protocols?: string | string[];
   /**
-   * Header fields to send with every handshake request. `Host`, `Connection`,
-   * `Upgrade`, `Content-Length`, `Transfer-Encoding` and `Sec-WebSocket-*` are
-   * refused, because the handshake sets them itself. With capture `"direct"` the
-   * names are written as they are given; Deno writes them in lower case.
+   * Header fields to send with every handshake request. None by default. `Host`,
+   * `Connection`, `Upgrade`, `Content-Length`, `Transfer-Encoding` and
+   * `Sec-WebSocket-*` are refused, because the handshake sets them itself. With
+   * capture `"direct"` the names are written as they are given; Deno writes them
+   * in lower case.
    */
   headers?: HeadersInit;
   /**
@@ -133,7 +134,7 @@ export interface ConnectOptions {
   /**
    * Aborts connecting, and later ends the connection at once: messages that
    * have arrived can still be received, then calls reject with the signal's
-   * reason.
+   * reason. None by default.
    */
   signal?: AbortSignal;
   /**
@@ -159,8 +160,8 @@ export interface ConnectOptions {
   decode?: boolean;
   /**
    * Limits of the buffer for messages that have arrived and not been received.
-   *
-   * @default {{ messages: 1048576, bytes: 67108864 }}
+   * By default, `{ messages: 1048576, bytes: 67108864 }`, which is 64 MiB. If
+   * one of the two is left out, its own default holds.
    */
   maxBuffer?: {
     /**
@@ -196,11 +197,15 @@ export interface ConnectOptions {
    * @default {"error"}
    */
   overflow?: "error" | "drop-oldest";
-  /** Certificates, the proxy to connect through, and the address to connect to. */
+  /**
+   * Certificates, the proxy to connect through, and the address to connect to.
+   * Nothing is set by default.
+   */
   http?: HttpOptions;
   /**
    * Called before each handshake request is sent, including redirected and
-   * repeated ones. If it throws, connecting fails with that error.
+   * repeated ones. If it throws, connecting fails with that error. None by
+   * default.
    */
   onRequest?(request: HandshakeRequest): void;
 }

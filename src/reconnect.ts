@@ -136,12 +136,13 @@ export interface ReconnectOptions<
 > extends Omit<ConnectOptions, "headers" | "protocols"> {
   /**
    * Header fields to send with every handshake request, as in `ConnectOptions`,
-   * or a function that is called before each attempt and returns them.
+   * or a function that is called before each attempt and returns them. None by
+   * default.
    */
   headers?: PerAttempt<HeadersInit>;
   /**
    * Subprotocols to offer, in order of preference, or a function that is called
-   * before each attempt and returns them.
+   * before each attempt and returns them. None by default.
    */
   protocols?: PerAttempt<string | string[]>;
   /**
@@ -210,14 +211,14 @@ export interface ReconnectOptions<
   retryIf?(error: Error): boolean | undefined;
   /**
    * Called before each reconnect delay, and awaited. If it throws, the loop ends
-   * with that error.
+   * with that error. None by default.
    */
   onRetry?(retry: Retry): void | Promise<void>;
   /**
    * Called with each new connection, and awaited, before the loop body gets it:
    * to send a subscription, or to tell the server where to resume. If it throws
    * a `ConnectionClosedError`, the loop body still gets the connection and the
-   * messages that it received. Any other error ends the loop.
+   * messages that it received. Any other error ends the loop. None by default.
    */
   onConnect?(
     connection: WebSocketConnection<T>,

@@ -60,7 +60,7 @@ import { STRICT_UTF8, UTF8, Utf8Checker } from "./websocket/utf8.ts";
  * The close code and reason of a connection.
  *
  * With the captures `"preflight"` and `"none"`, a peer that ends the connection without
- * answering {@linkcode WebSocketConnection.close} cannot be told from one that answers
+ * answering `close()` cannot be told from one that answers
  * with a close frame without a code: Deno's WebSocket reports both as
  * `{ code: 1005, reason: "", clean: true }`.
  *

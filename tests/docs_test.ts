@@ -3,9 +3,15 @@
  * for `deno test --doc`) get a feed on this machine in its place.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 
-import { moduleFlags, output, path, rootUrl } from "./fixtures/command.ts";
+import {
+  moduleFlags,
+  output,
+  path,
+  rootUrl,
+  workplace,
+} from "./fixtures/command.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually } from "./fixtures/wait.ts";
 
@@ -78,15 +84,27 @@ for (const file of files.sort()) {
   }
 }
 
-interface Declaration {
+interface Documented {
+  name: string;
+  optional?: boolean;
+  jsDoc?: { doc?: string; tags?: { kind: string; value?: string }[] };
+}
+
+interface Members {
+  properties?: Documented[];
+  methods?: Documented[];
+}
+
+interface Declaration extends Documented {
   kind: string;
-  name?: string;
-  jsDoc?: { tags?: { kind: string }[] };
+  def?: Members;
+  /** What `def` is called up to some version of Deno. */
+  interfaceDef?: Members;
 }
 
 for (const [module, least] of [["mod.ts", 11], ["replay.ts", 5]] as const) {
   Deno.test(`every export of ${module} has an example`, async () => {
-    const examples = await examplesOf(module);
+    const examples = await declarationsOf(module);
     assert(examples.size >= least);
     const bare = [...examples].filter(([, group]) =>
       !group.some(({ jsDoc }) =>
@@ -97,12 +115,29 @@ for (const [module, least] of [["mod.ts", 11], ["replay.ts", 5]] as const) {
   });
 }
 
-/** The declarations of a module by their names. */
-async function examplesOf(module: string) {
+for (const module of ["mod.ts", "replay.ts"]) {
+  Deno.test(`every link in the comments of ${module} leads to an export`, async () => {
+    const exported = await declarationsOf(module);
+    const links = [...(await documentation(module)).matchAll(
+      /\{@link\w* ([^}]*)\}/g,
+    )].map(([, name]) => name!);
+    assert(links.length > 0);
+    // To any other name it would lead nowhere, or to what Deno calls so.
+    assertEquals(links.filter((name) => !exported.has(name)), []);
+  });
+}
+
+/** What `deno doc` says of a module, as JSON. */
+async function documentation(module: string): Promise<string> {
   const { stdout } = await output(Deno.execPath(), [
     ...["doc", "--json", ...importMapFlag(), path(module)],
   ]);
-  const { nodes } = JSON.parse(stdout);
+  return stdout;
+}
+
+/** The declarations of a module by their names. */
+async function declarationsOf(module: string) {
+  const { nodes } = JSON.parse(await documentation(module));
   // A list of declarations up to some version of Deno, since then grouped.
   const declarations: Declaration[] = Array.isArray(nodes)
     ? nodes
@@ -117,6 +152,82 @@ async function examplesOf(module: string) {
     ({ name }) => name,
   );
 }
+
+/** The interfaces of the options, the page that explains them, and how many there are at least. */
+const OPTIONS: [module: string, name: string, page: string, least: number][] = [
+  ["mod.ts", "ConnectOptions", "docs/options.md", 20],
+  ["mod.ts", "HttpOptions", "docs/options.md", 6],
+  ["mod.ts", "Heartbeat", "docs/options.md", 2],
+  ["mod.ts", "ReconnectOptions", "docs/options.md", 12],
+  ["mod.ts", "RecvOptions", "docs/options.md", 2],
+  ["mod.ts", "BatchOptions", "docs/options.md", 2],
+  ["mod.ts", "PingOptions", "docs/options.md", 2],
+  ["replay.ts", "ReplayOptions", "docs/recordings.md", 11],
+];
+
+for (const [module, name, page, least] of OPTIONS) {
+  Deno.test(`every property of ${name} stands in ${page}, and names its default`, async () => {
+    const [declaration] = (await declarationsOf(module)).get(name) ?? [];
+    const { properties = [], methods = [] } = declaration?.def ??
+      declaration?.interfaceDef ?? {};
+    const options = [...properties, ...methods];
+    assert(options.length >= least, `${options.length}`);
+    const entries = entriesOf(await Deno.readTextFile(path(page)));
+    for (const option of options) {
+      const entry = entries.get(option.name);
+      assert(entry !== undefined, `${option.name} has no entry in ${page}`);
+      if (!option.optional) continue;
+      const { doc = "", tags = [] } = option.jsDoc ?? {};
+      const value = tags.find(({ kind }) => kind === "default")?.value;
+      assert(
+        value !== undefined || /\bdefault/i.test(doc),
+        `the comment of ${option.name} names no default`,
+      );
+      if (value === undefined || page !== "docs/options.md") continue;
+      assert(
+        plain(entry).includes(plain(value)),
+        `${page} does not say that the default of ${option.name} is ${value}`,
+      );
+    }
+  });
+}
+
+/** Numbers without what groups their digits. */
+const plain = (text: string) => text.replaceAll(/(?<=\d)[,_](?=\d)/g, "");
+
+/**
+ * What a page says of each name: the section whose heading it is, and the paragraphs
+ * and the rows of tables that have it in backticks.
+ */
+function entriesOf(page: string): Map<string, string> {
+  const entries = new Map<string, string>();
+  const add = (name: string, text: string) =>
+    entries.set(name, `${entries.get(name) ?? ""}\n${text}`);
+  for (const section of page.split(/^#+ /m).slice(1)) {
+    add(section.slice(0, section.indexOf("\n")), section);
+    for (const paragraph of section.split("\n\n")) {
+      const blocks = paragraph.startsWith("|")
+        ? paragraph.split("\n")
+        : [paragraph];
+      for (const block of blocks) {
+        const code = [...block.matchAll(/`([^`]+)`/g)].map(([, it]) => it);
+        const names = new Set(code.join(" ").match(/\w+/g));
+        for (const name of names) add(name, block);
+      }
+    }
+  }
+  return entries;
+}
+
+Deno.test("the API documentation is built without a warning", async () => {
+  await using place = await workplace({});
+  const { code, stderr } = await output(Deno.execPath(), [
+    ...["doc", "--html", "--name=wstap", `--output=${place.folder}/html`],
+    ...[...importMapFlag(), path("mod.ts"), path("replay.ts")],
+  ]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stderr, /^(?:Check .*\n)*Written \d+ files to ".*"\n$/);
+});
 
 /** The import map alone: `deno doc` knows no other flag of these. */
 function importMapFlag(): string[] {

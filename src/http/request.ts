@@ -45,12 +45,12 @@ export interface HandshakeRequest {
 export interface HttpOptions {
   /**
    * Root certificates to trust in addition to the default ones, each as PEM
-   * text. For a proxy's certificate, too.
+   * text. They count for a proxy's certificate, too. None by default.
    */
   caCerts?: string[];
-  /** The client certificate for the server, as PEM text. Needs `key`. */
+  /** The client certificate for the server, as PEM text. Needs `key`. None by default. */
   cert?: string;
-  /** The private key of `cert`, as PEM text. */
+  /** The private key of `cert`, as PEM text, not encrypted. None by default. */
   key?: string;
   /**
    * The proxy to connect through: an `http:`, `https:` or `socks5:` proxy.
@@ -62,6 +62,7 @@ export interface HttpOptions {
    * a tunnel or one node of a cluster, or the path of a Unix socket. `Host`, SNI
    * and the check of the certificate stay the URL's. Excludes `proxy`. For
    * `wss:` it needs capture `"direct"`, because Deno's client would not encrypt.
+   * Defaults to the URL's host.
    */
   address?: { hostname: string; port: number } | { path: string };
   /**

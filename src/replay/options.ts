@@ -49,14 +49,18 @@ export interface ReplayOptions {
    * @default {false}
    */
   loop?: boolean;
-  /** Header fields that are added to each response. */
+  /** Header fields that are added to each response. None by default. */
   headers?: HeadersInit;
-  /** Refuses handshakes with a status from 200 to 599: the first `count`, or all. */
+  /**
+   * Refuses handshakes with a status from 200 to 599: the first `count`, or all if
+   * `count` is left out. None is refused by default.
+   */
   refuse?: { status: number; count?: number };
   /**
    * Ends the feed of each connection after so many messages: with a close frame
    * (`"close"`, with `code`, 1000 by default), without one (`"drop"`), or by
-   * staying connected while nothing is sent or answered (`"stall"`).
+   * staying connected while nothing is sent or answered (`"stall"`). None by
+   * default.
    */
   fault?: { after: number; how: "close" | "drop" | "stall"; code?: number };
   /**
@@ -76,18 +80,23 @@ export interface ReplayOptions {
   clientMessages?: "ignore" | "any" | "exact";
   /**
    * Which WebSocket connection of a HAR file to play: its index among them, or a
-   * part of its URL. Needed if there are several.
+   * part of its URL. It must be given if there are several; by default, the only
+   * one is played.
    */
   entry?: number | string;
   /**
    * Origins of web pages that may connect, such as `"https://example.com"`; `"*"` for
    * all. Pages of this machine (`localhost` and loopback addresses, any port) always
-   * may, and so may programs that are not browsers. Others get 403.
+   * may, and so may programs that are not browsers. Others get 403. None by
+   * default.
    */
   allowOrigin?: string | string[];
-  /** Closes the replay when it aborts. */
+  /** Closes the replay when it aborts. None by default. */
   signal?: AbortSignal;
-  /** Called when a client came, was refused, deviated, or got its last message. */
+  /**
+   * Called when a client came, was refused, deviated, or got its last message. None
+   * by default.
+   */
   onEvent?(event: ReplayEvent): void;
 }
 
