@@ -80,45 +80,54 @@ function prepare(run: Run, url: string): (() => Promise<number[]>) | null {
   return async () => [count / await timeToEnd(path, options) * 1000];
 }
 
+/** How to start a program. */
+interface Options {
+  args: string[];
+  env?: Record<string, string> | undefined;
+}
+
 /** Runs a program that prints the numbers that it measured. */
-async function ask(path: string, options: Deno.CommandOptions) {
+async function ask(path: string, { env = {}, ...options }: Options) {
   const { success, stdout } = await new Deno.Command(path, {
     ...options,
+    env,
     stderr: "inherit",
     signal: AbortSignal.timeout(LIMIT),
   }).output();
-  if (!success) throw new Error(`Failed: ${path} ${options.args?.join(" ")}`);
+  if (!success) throw new Error(`Failed: ${path} ${options.args.join(" ")}`);
   return JSON.parse(new TextDecoder().decode(stdout)) as number[];
 }
 
 /** Measures the milliseconds from the start of a program to its first output. Its input stays open. */
-async function timeToFirst(path: string, options: Deno.CommandOptions) {
+async function timeToFirst(path: string, { env = {}, ...options }: Options) {
   const start = performance.now();
   await using program = new Deno.Command(path, {
     ...options,
+    env,
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
     signal: AbortSignal.timeout(LIMIT),
   }).spawn();
   const { done } = await program.stdout.getReader().read();
-  if (done) throw new Error(`Failed: ${path} ${options.args?.join(" ")}`);
+  if (done) throw new Error(`Failed: ${path} ${options.args.join(" ")}`);
   return performance.now() - start;
 }
 
 /** Measures the milliseconds from the start of a program to its end. Its output goes to a file. */
-async function timeToEnd(path: string, options: Deno.CommandOptions) {
+async function timeToEnd(path: string, { env = {}, ...options }: Options) {
   const file = await Deno.makeTempFile();
   try {
     const start = performance.now();
     const { success } = await new Deno.Command("sh", {
       ...options,
-      args: ["-c", 'exec "$@" > "$0"', file, path, ...options.args ?? []],
+      env,
+      args: ["-c", 'exec "$@" > "$0"', file, path, ...options.args],
       stderr: "inherit",
       signal: AbortSignal.timeout(LIMIT),
     }).output();
     const time = performance.now() - start;
-    if (!success) throw new Error(`Failed: ${path} ${options.args?.join(" ")}`);
+    if (!success) throw new Error(`Failed: ${path} ${options.args.join(" ")}`);
     return time;
   } finally {
     await Deno.remove(file);

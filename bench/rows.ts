@@ -136,7 +136,7 @@ const sender: Row[] = [
 
 const calls: Row[] = (["native", "direct"] as const).flatMap((kind) =>
   CALLS.filter((it) => it[kind] !== undefined).map((it): Row => {
-    const { load, width, baseline = "count" } = it;
+    const { load, width = 1, baseline = "count" } = it;
     return {
       section: kind === "native"
         ? "Receiving over Deno's WebSocket, 100-byte messages unless said"

@@ -50,7 +50,7 @@ async function judged(
   return await conclude(
     parseTarget("ws://a.invalid/x?secret", ["a", "b"]),
     { status, statusText: "Reason", headers: all, source: "preflight", body },
-    { accept: ACCEPT, native },
+    { accept: ACCEPT, ...(native !== undefined && { native }) },
     context,
   );
 }

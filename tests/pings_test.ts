@@ -266,9 +266,15 @@ for (
   ] as const
 ) {
   Deno.test(`${name} is a TypeError that names "direct" with any other capture`, async () => {
-    for (const capture of ["preflight", "none", undefined] as const) {
+    for (
+      const capture of [
+        { capture: "preflight" },
+        { capture: "none" },
+        {},
+      ] as const
+    ) {
       await assertRejects(
-        () => connectWebSocket("ws://127.0.0.1:1/", { ...options, capture }),
+        () => connectWebSocket("ws://127.0.0.1:1/", { ...options, ...capture }),
         TypeError,
         `Invalid ${name}: it needs capture "direct"`,
       );

@@ -236,7 +236,7 @@ for (const secure of [false, true]) {
     Deno.test(`direct goes through SOCKS5 to ${scheme} ${given ? "with" : "without"} credentials`, async () => {
       const { ca, server: identity } = await certificates();
       await using server = feed(secure ? identity : undefined);
-      await using proxy = socksProxy({ auth: given });
+      await using proxy = socksProxy(given ? { auth: given } : {});
       const [connection] = await connectWebSocket(server.url, {
         capture: "direct",
         http: {

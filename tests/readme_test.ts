@@ -56,7 +56,7 @@ const feed = (code: number) =>
       }
       for (let id = 1; id <= 12; id++) socket.send(JSON.stringify({ id }));
       socket.close(code, "that is all");
-    }, { protocol: offered?.split(",")[0]?.trim() });
+    }, offered ? { protocol: offered.split(",")[0]!.trim() } : {});
   });
 
 /** The files that the commands name, `wstap` itself, and a `jq` that changes nothing. */

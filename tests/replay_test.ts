@@ -46,7 +46,7 @@ async function replayed(
 /** The status with which a handshake is refused. */
 async function refusal(url: string, headers?: HeadersInit): Promise<number> {
   const error = await assertRejects(
-    () => connect(url, { headers }),
+    () => connect(url, headers && { headers }),
     HandshakeError,
   );
   return error.response!.status;

@@ -29,7 +29,7 @@ each.test("a certificate that is not to be trusted is refused, before a byte of 
     { name: "wrong name of an IP", identity: all.wrongName, host: "127.0.0.1" },
     { name: "self-signed", identity: all.selfSigned },
     { name: "wrong CA", identity: all.server, caCerts: [all.other.ca] },
-    { name: "unknown CA", identity: all.server, caCerts: undefined },
+    { name: "unknown CA", identity: all.server, caCerts: [] },
   ];
   for (const { name, identity, host = "localhost", ...more } of cases) {
     await using server = rawServer(greet, identity);

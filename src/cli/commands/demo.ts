@@ -78,6 +78,8 @@ function refuse(status: number): Refusal {
   return {
     status,
     body: `Refused with ${status}, as asked.\n`,
-    headers: redirects ? [["Location", "/events"]] : REFUSAL_HEADERS[status],
+    headers: redirects
+      ? [["Location", "/events"]]
+      : REFUSAL_HEADERS[status] ?? [],
   };
 }

@@ -218,9 +218,9 @@ class Run {
     // Messages that are written as they are need not become strings.
     const isDecoded = connect.capture !== "direct" || decompress !== null ||
       !isVerbatim(this.#settings, this.#output.isTerminal);
+    const { binary: _, ...asBytes } = connect;
     return {
-      ...connect,
-      ...(isDecoded ? {} : { binary: undefined, decode: false }),
+      ...(isDecoded ? connect : { ...asBytes, decode: false }),
       ...(time !== null || format === "ndjson" ? { [ARRIVALS]: true } : {}),
     };
   }

@@ -138,7 +138,7 @@ export function tapSettings(
   }
   const connect = {
     ...connectOptions(args, captureFor(args, urls), sources),
-    heartbeat: heartbeat(args, binary),
+    ...given({ heartbeat: heartbeat(args, binary) }),
   };
   const reconnect = reconnectOptions(args);
   checkConnect(urls, { ...connect, ...reconnect });
@@ -215,7 +215,7 @@ export function replaySettings(
   checkHeaders(headers);
   return {
     path,
-    options: {
+    options: given({
       port: whole(args, "port", 0, 65535),
       speed: speed(args),
       loop: args.has("loop"),
@@ -225,7 +225,7 @@ export function replaySettings(
       clientMessages: choice(args, "client-messages"),
       entry: entry(args),
       allowOrigin: args.all("allow-origin").map(origin),
-    },
+    }),
   };
 }
 
@@ -360,7 +360,7 @@ function connectOptions(
   if (args.has("location") && choice(args, "redirect") === "error") {
     throw usageError("--location and --redirect error exclude each other");
   }
-  return {
+  return given({
     protocols: args.all("protocol"),
     headers: headers(args, sources),
     capture,
@@ -376,9 +376,9 @@ function connectOptions(
     closeTimeout: "2s",
     // The format decides what becomes of binary messages.
     binary: "bytes",
-    ...(maxBuffer !== undefined && { maxBuffer: { bytes: maxBuffer } }),
+    maxBuffer: maxBuffer === undefined ? undefined : { bytes: maxBuffer },
     http: httpOptions(args, sources),
-  };
+  });
 }
 
 function httpOptions(
@@ -433,12 +433,23 @@ function heartbeat(
   };
 }
 
+/** Leaves out the options that are `undefined`. */
+function given<const T extends object>(
+  options: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
 function reconnectOptions(args: Arguments): TapSettings["reconnect"] {
   if (args.has("reconnect")) {
     return {
-      minDelay: seconds(duration(args, "min-delay")),
-      maxDelay: seconds(duration(args, "max-delay")),
-      maxAttempts: whole(args, "max-attempts"),
+      ...given({
+        minDelay: seconds(duration(args, "min-delay")),
+        maxDelay: seconds(duration(args, "max-delay")),
+        maxAttempts: whole(args, "max-attempts"),
+      }),
       stopsOn: closeCodes(args, "stop-on"),
     };
   }
