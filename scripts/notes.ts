@@ -1,15 +1,20 @@
 /**
- * Prints the section of CHANGELOG.md about the version of a tag:
- * `deno run -A scripts/notes.ts v0.1.0`. It fails if the tag is not the version in
- * deno.json, or if the section has no date yet.
+ * Prints the notes of a release: the section of CHANGELOG.md about the version of a
+ * tag, and when Deno takes the version. `deno run -A scripts/notes.ts v0.1.0` fails if
+ * the tag is not the version in deno.json, or if the section has no date yet.
  *
  * @module
  */
 
 import denoJson from "../deno.json" with { type: "json" };
 
+/** What users of the module have to know on the day of a release. */
+const WAIT =
+  "Deno 2.9 and newer take a version from JSR only 24 hours after it was published. " +
+  "`--minimum-dependency-age=0` takes it before. The executables do not wait.";
+
 /**
- * Returns the notes of a release.
+ * Returns the section of a release.
  *
  * @param changelog The text of CHANGELOG.md.
  * @param version The version, such as `0.1.0`.
@@ -36,7 +41,5 @@ if (import.meta.main) {
   }
   const file = new URL("../CHANGELOG.md", import.meta.url);
   const changelog = await Deno.readTextFile(file);
-  await Deno.stdout.write(
-    new TextEncoder().encode(notesOf(changelog, denoJson.version)),
-  );
+  console.log(`${notesOf(changelog, denoJson.version)}\n${WAIT}`);
 }
