@@ -254,6 +254,61 @@ Deno.test("every link between the pages leads somewhere", async () => {
   assertEquals(broken, []);
 });
 
+for (const page of ["SECURITY.md", "ARCHITECTURE.md"]) {
+  Deno.test(`every test that ${page} names exists`, async () => {
+    const text = await Deno.readTextFile(path(page));
+    const missing: string[] = [];
+    let names = 0;
+    for (const row of text.split("\n").filter((line) => line.startsWith("|"))) {
+      let [file, source] = ["", ""];
+      // A file in backticks, or the name of a test in the file before it.
+      for (
+        const [, it, name] of row.matchAll(
+          /`([\w/]+_test\.ts)`|`[^`]*`|"([^"]+)"/g,
+        )
+      ) {
+        if (it !== undefined) {
+          file = `tests/${it.replace(/^tests\//, "")}`;
+          source = await Deno.readTextFile(path(file)).catch(() => "");
+          if (source === "") missing.push(file);
+        } else if (name !== undefined && file !== "") {
+          names++;
+          const found = name.split("…").every((part) =>
+            source.includes(part.trim())
+          );
+          if (!found) missing.push(`${file}: ${name}`);
+        }
+      }
+    }
+    assert(names > 10, `${names}`);
+    assertEquals(missing, []);
+  });
+}
+
+Deno.test("every function and file that ARCHITECTURE.md names exists", async () => {
+  const text = await Deno.readTextFile(path("ARCHITECTURE.md"));
+  const sources = await Promise.all(
+    files.filter(({ pathname }) => pathname.endsWith(".ts"))
+      .map((file) => Deno.readTextFile(file)),
+  );
+  const all = sources.join("\n");
+  const functions = text.matchAll(/`(?:[\w/.]+\.)?(\w+)\(\)`/g);
+  const names = new Set([...functions].map(([, name]) => name!));
+  assert(names.size > 10, `${names.size}`);
+  assertEquals([...names].filter((name) => !all.includes(`${name}(`)), []);
+  const paths = [...text.matchAll(/`([\w/]+\.ts)`/g)].map(([, it]) => it!);
+  assert(paths.length > 20, `${paths.length}`);
+  const known = [...files.map(({ pathname }) => pathname)];
+  const tests = await Array.fromAsync(
+    documents(new URL("tests/", rootUrl), ".ts"),
+  );
+  known.push(...tests.map(({ pathname }) => pathname));
+  assertEquals(
+    paths.filter((it) => !known.some((file) => file.endsWith(`/${it}`))),
+    [],
+  );
+});
+
 /** The headings of a page, as links name them. */
 function headings(text: string): Set<string> {
   const names = [...text.matchAll(/^#+ (.*)$/gm)].map(([, name]) =>
