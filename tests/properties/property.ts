@@ -5,6 +5,7 @@
  * @module
  */
 
+import { located } from "../fixtures/located.ts";
 import fc from "npm:fast-check@4.10.2";
 
 /** A statement about generated values, which are an array. */
@@ -62,7 +63,7 @@ export function testAll(
   factor = 1,
 ): void {
   for (const { name, runs, check } of properties) {
-    Deno.test(name, () => check(runs * factor));
+    Deno.test(name, located(() => check(runs * factor)));
   }
 }
 
@@ -73,6 +74,9 @@ export function testFor(
 ): void {
   console.log(`The seed is ${SEED}: WSTAP_SEED=${SEED} repeats this run.`);
   for (const { name, check } of properties) {
-    Deno.test(name, () => check(2 ** 31 - 1, time / properties.length));
+    Deno.test(
+      name,
+      located(() => check(2 ** 31 - 1, time / properties.length)),
+    );
   }
 }
