@@ -34,7 +34,8 @@ export type CallGate = Pick<Gate, "pass" | "hold" | "reset" | "open">;
  *
  * The waiter itself is the listener of its signal. A closure as the listener
  * would form a reference cycle with the waiter, and V8 would then keep every
- * batch alive until its next full garbage collection.
+ * batch alive until its next full garbage collection (the rows "recvBatch()" of
+ * `bench/`).
  */
 class Waiter<T extends string | Uint8Array> implements EventListenerObject {
   /** Whether the call has been settled. */
@@ -137,7 +138,8 @@ export class Inbox<T extends string | Uint8Array> {
   #last: Waiter<T> | null = null;
   /**
    * The one timer of all calls, set for the first of their deadlines. It stays when a
-   * call is served, because setting one takes longer than receiving a message.
+   * call is served, because setting one takes longer than receiving a message (the
+   * rows "recvBatch()" of `bench/`).
    */
   #timer: { readonly due: number; readonly cancel: () => void } | null = null;
   /** The calls that the gate holds back, in their order. */
@@ -253,7 +255,8 @@ export class Inbox<T extends string | Uint8Array> {
    *
    * `take().then()` would need two promises and two promise jobs more for each
    * message. Deno's WebSocket does not wait for the consumer, so a consumer that
-   * needs more promise jobs than the socket falls behind a feed that never pauses.
+   * needs more promise jobs than the socket falls behind a feed that never pauses (the
+   * rows "for await" of `bench/`).
    *
    * @param isEnd Whether an error is the end of the iteration.
    * @param owner The iteration, for `endIteration()`.

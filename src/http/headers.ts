@@ -35,7 +35,10 @@ export type AnswerHeaders =
   & Pick<Headers, "get">
   & Iterable<[name: string, value: string]>;
 
-/** The header fields of a head. A `Headers` object can be created from them, which takes much longer. */
+/**
+ * The header fields of a head. A `Headers` object can be created from them, which
+ * takes much longer (the rows "From the call to the first message" of `bench/`).
+ */
 export class HeaderFields implements AnswerHeaders {
   readonly #fields: [name: string, value: string][];
 

@@ -70,7 +70,11 @@ function noProxy(read: ReadVariable): { name: string; list: string } {
     : { name: "no_proxy", list: read("no_proxy") ?? "" };
 }
 
-/** The permission to read all environment variables. Deno keeps it up to date, and a query takes a tenth of the time of connecting. */
+/**
+ * The permission to read all environment variables. It is asked for once, since Deno
+ * keeps it up to date, and a query takes a tenth of the time of connecting (the rows
+ * "From the call to the first message" of `bench/`).
+ */
 let environment: Deno.PermissionStatus | undefined;
 
 /** Returns a function that reads the environment variables that may be read without a prompt. */
