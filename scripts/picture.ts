@@ -78,7 +78,13 @@ kill $feed
       stdin: "null",
     }).output();
     const text = new TextDecoder().decode(stdout);
-    return text.split("@begin\r\n")[1]!.split("@end")[0]!;
+    const session = text.split("@begin\r\n")[1]!.split("@end")[0]!;
+    for (const line of ["101 Switching Protocols", "round trip min", "404"]) {
+      if (!session.includes(line)) {
+        throw new Error(`The session shows no "${line}":\n${session}`);
+      }
+    }
+    return session;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -42,6 +42,19 @@ const man = await new Deno.Command("man", { args: ["--version"] }).output()
     () => false,
   );
 
+const mandoc = await new Deno.Command("mandoc", {
+  args: ["-Tlint", path("docs/wstap.1")],
+}).output().catch(() => null);
+
+Deno.test({
+  name: "mandoc finds nothing wrong with wstap.1",
+  ignore: mandoc === null,
+  fn() {
+    assertEquals(new TextDecoder().decode(mandoc!.stdout), "");
+    assertEquals(mandoc!.code, 0);
+  },
+});
+
 Deno.test({
   name: "man shows wstap.1 without a warning",
   ignore: !man,

@@ -29,6 +29,12 @@ const VARIABLES: readonly [name: string, meaning: string][] = [
   ],
 ];
 
+/** The day on which the options last changed, as `man(7)` wants it. */
+const DATE = "2026-11-27";
+
+/** The longest line of roff, in characters. Linters complain of more than 80. */
+const WIDTH = 78;
+
 /**
  * The man page, as roff with the macros of `man(7)`.
  *
@@ -37,16 +43,16 @@ const VARIABLES: readonly [name: string, meaning: string][] = [
 export function manPage(version: string): string {
   const lines = [
     '.\\" Made from src/cli/flags/table.ts by scripts/reference.ts: do not edit.',
-    `.TH WSTAP 1 "" "wstap ${version}" "User Commands"`,
+    `.TH WSTAP 1 ${DATE} "wstap ${version}" "User Commands"`,
     ".SH NAME",
-    "wstap \\- show what answers a WebSocket handshake, and receive what the feed sends",
+    "wstap \\- show what answers a WebSocket handshake, and receive what the feed\nsends",
     ".SH SYNOPSIS",
     ...USAGES.flatMap(([words], index) => [
       ...(index === 0 ? [] : [".br"]),
       `.B wstap\n${roff(words)}`,
     ]),
     ".SH DESCRIPTION",
-    roff(
+    filled(
       "`wstap URL` connects, prints the head of the response to the handshake on " +
         "standard error, and prints each message as a line on standard output. " +
         "The URLs after the first are fallbacks.",
@@ -54,14 +60,14 @@ export function manPage(version: string): string {
     ...USAGES.slice(1).flatMap(([words, meaning]) => [
       ".TP",
       `.B wstap ${roff(words)}`,
-      roff(sentence(meaning)),
+      filled(sentence(meaning)),
     ]),
     ...NOTES.flatMap(([title, text]) => [
       ".PP",
-      roff(`${title}: ${text}`),
+      filled(`${title}: ${text}`),
     ]),
     ".SH OPTIONS",
-    roff(
+    filled(
       'A TIME is a number and a unit, as in "250ms", "10s" or "1m 30s". A SIZE is a ' +
         'number of bytes, with the units of 1024: "65536", "64M".',
     ),
@@ -73,13 +79,13 @@ export function manPage(version: string): string {
     ...STATUSES.flatMap(([status, , meaning]) => [
       ".TP",
       `.B ${status}`,
-      roff(meaning),
+      filled(meaning),
     ]),
     ".SH ENVIRONMENT",
     ...VARIABLES.flatMap(([name, meaning]) => [
       ".TP",
       `.B ${roff(name)}`,
-      roff(meaning),
+      filled(meaning),
     ]),
     ".SH SEE ALSO",
     ".BR curl (1),",
@@ -99,14 +105,33 @@ function entry(option: Option): string[] {
   return [
     ".TP",
     flags.join(", ") + (value === undefined ? "" : ` \\fI${roff(value)}\\fR`),
-    roff(text + usual),
+    filled(text + usual),
     ".RS",
     ".PP",
     ".EX",
-    roff(example),
+    // What follows a backslash at the end of a line stands on the same line.
+    wrapped(roff(example), " \\\n"),
     ".EE",
     ".RE",
   ];
+}
+
+/** Text that is filled, in lines that are not too long. */
+function filled(text: string): string {
+  return wrapped(roff(text), "\n");
+}
+
+/** Breaks roff at spaces. A line that would begin as a request is kept from being one. */
+function wrapped(text: string, end: string): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && `${line} ${word}`.length > WIDTH) {
+      lines.push(line);
+      line = word.replace(/^\./, "\\&.");
+    } else line += `${line && " "}${word}`;
+  }
+  return [...lines, line].join(end);
 }
 
 function sentence(words: string): string {
