@@ -1,7 +1,7 @@
 /**
- * Follows what KumoMTA's shaping daemon has suspended, as its own client does: from
- * the older endpoint while the daemon does not have the newer one, and whatever
- * happens with a pause and another try. It prints what is new.
+ * Follows what KumoMTA's shaping daemon has suspended, as its own client does: it
+ * uses the older endpoint while the daemon does not have the newer one, and after a
+ * pause it connects again, whatever happened. It prints what is new.
  *
  *     deno run --allow-net examples/kumomta_events.ts ws://127.0.0.1:8008
  *

@@ -236,10 +236,10 @@ export const GROUPS = {
     {
       name: "no-input",
       help: "leave standard input alone, as ssh -n does",
-      text: "Reads nothing from standard input. Without it, `wstap` in a " +
-        'loop such as `while read url; do wstap "$url"; done` takes the ' +
-        "rest of the list for messages, and sends it to the first " +
-        "server: what `ssh -n` is there for.",
+      text: "Reads nothing from standard input, as `ssh -n` does. Without " +
+        'it, `wstap` in a loop such as `while read url; do wstap "$url"; ' +
+        "done` takes the rest of the list for messages, and sends it to " +
+        "the first server.",
       example:
         'while read -r url; do wstap --no-input -n 3 "$url"; done < urls.txt',
     },
@@ -316,14 +316,14 @@ export const GROUPS = {
       value: "MODE",
       choices: ["preflight", "direct", "none"],
       default: "preflight",
-      help: "of the head: preflight, direct, none",
+      help: "get the head by preflight, direct, none",
       text: "Where the response head comes from. `preflight`: from a " +
-        "request in front, over a connection of its own. `direct`: from " +
-        "the connection itself, which wstap then runs without the " +
-        "WebSocket of Deno; a reader that is too slow slows the feed " +
-        "down, and compression and pings work. `none`: nothing is asked " +
-        "beforehand, and the head is only what the WebSocket of Deno " +
-        "tells of it. Options that need `direct` choose it.",
+        "request before the connection. `direct`: from the connection " +
+        "itself, which wstap then runs without Deno's WebSocket: a reader " +
+        "that is too slow makes the server wait, and compression and pings " +
+        "work. `none`: from Deno's WebSocket, which reports the status, the " +
+        "subprotocol and the extensions alone. Options that need `direct` " +
+        "choose it.",
       example: "wstap --capture direct wss://feed.example/events",
     },
     {
@@ -444,8 +444,9 @@ export const GROUPS = {
       for: CLIENTS,
       help: "trust this authority (PEM) as well; repeatable",
       text: "Trusts the authorities in FILE (PEM) in addition to the usual " +
-        "ones: the certificate of the authority that signed, not of the " +
-        "server. Repeatable.",
+        "ones: the certificate of the authority that has signed the " +
+        "server's, or a self-signed one of the server, if it is not marked " +
+        "as that of an authority (`CA:FALSE`). Repeatable.",
       example: "wstap --ca-cert ca.pem wss://feed.internal/events",
     },
     {
@@ -520,7 +521,7 @@ export const GROUPS = {
       name: "stop-on",
       value: "CODES",
       default: "1008,4000-4999",
-      help: "but not after these",
+      help: "except after these close codes",
       text: "The close codes after which `--reconnect` ends the run: codes " +
         "and ranges with commas between them, or `none`.",
       example:
@@ -530,7 +531,7 @@ export const GROUPS = {
       name: "min-delay",
       value: "TIME",
       default: "1s",
-      help: "the first delay before that",
+      help: "the first delay before it",
       text: "The first delay of `--reconnect`. Delays grow from it up to " +
         "`--max-delay`, and have a random part.",
       example: "wstap -r --min-delay 100ms wss://feed.example/events",
@@ -539,7 +540,7 @@ export const GROUPS = {
       name: "max-delay",
       value: "TIME",
       default: "30s",
-      help: "the longest delay; they grow up to it",
+      help: "the longest delay; delays grow up to it",
       text: "The longest delay of `--reconnect`. It bounds `Retry-After`, " +
         "too.",
       example: "wstap -r --max-delay 5m wss://feed.example/events",
