@@ -312,7 +312,7 @@ export function parseOptions(
     signal: checkSignal(options.signal),
     http: parseHttp(options.http),
     onRequest: checkCallback("onRequest", options.onRequest),
-    ...(ARRIVALS in options && { notesArrivals: true }),
+    ...(ARRIVALS in given && { notesArrivals: true }),
   };
   if (!settings.decode && options.binary !== undefined) {
     throw new TypeError(
