@@ -279,6 +279,31 @@ Deno.test("--rotate TIME begins a new file in a silence too, but renames none wi
   }
 });
 
+Deno.test("--rotate TIME begins no file behind the end of the last connection", async () => {
+  await using server = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.upgrade();
+    for (let i = 0; i < 20; i++) {
+      await peer.write(frame(1, `message ${i}`));
+      await delay(10);
+    }
+    await peer.waitForEnd(); // without an answer to the close frame
+  });
+  await using place = await workplace();
+  const { code } = await run(
+    [
+      ...["-q", "--format", "ndjson", "-o", `${place.folder}/feed.ndjson`],
+      ...["--rotate", "500ms", "-n", "20", ...DIRECT, server.url],
+    ],
+    { permissions: [LOCAL, "--allow-write", "--allow-read"] },
+  );
+  assertEquals(code, 0);
+  for (const name of await rotated(place.folder)) {
+    const lines = await recorded(name);
+    assertEquals([lines[0]?.type, lines.at(-1)?.type], ["open", "stop"]);
+  }
+});
+
 Deno.test("a file that may not be renamed ends the run with 6", async () => {
   await using server = serve((request) =>
     accept(request, (socket) => {

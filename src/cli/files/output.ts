@@ -41,8 +41,6 @@ export class Output implements Disposable {
   readonly isTerminal: boolean;
   /** Whether colours are wanted there. */
   readonly colors: boolean;
-  /** What ends a file and begins the next one; `null` while there is no connection. */
-  section: Section | null = null;
   /** Where the terminal is shared with a line that is being typed; `null` if it is not. */
   screen: Screen | null = null;
   /** Why the file could not be opened anew or renamed, if that has happened. */
@@ -60,6 +58,9 @@ export class Output implements Disposable {
   /** Whether the file has messages. One without is not renamed. */
   #hasMessages = false;
   #isWriting = false;
+  #section: Section | null = null;
+  /** Whether a recorded connection has ended, and no other has begun. */
+  #isBetween = false;
   /** What is to be done as soon as nothing is being written. */
   #due: "reopen" | "rotate" | null = null;
   #cancelTimer = () => {};
@@ -91,6 +92,18 @@ export class Output implements Disposable {
     }
   }
 
+  /** What ends a file and begins the next one; `null` while there is no connection. */
+  get section(): Section | null {
+    return this.#section;
+  }
+
+  set section(section: Section | null) {
+    this.#isBetween = section === null;
+    // A file that is due is renamed before the connection begins in it.
+    if (this.#due !== null && !this.#isWriting) this.#doWhatIsDue();
+    this.#section = section;
+  }
+
   /**
    * Returns whether a chunk may be added to the file. If not, `write()` begins a new
    * file with it.
@@ -100,7 +113,9 @@ export class Output implements Disposable {
     if (this.#numbering === null || !rotate || !("bytes" in rotate)) {
       return true;
     }
-    const end = this.section === null ? 0 : ENCODER.encode(this.section.end());
+    const end = this.#section === null
+      ? 0
+      : ENCODER.encode(this.#section.end());
     return this.#size + bytes + (end === 0 ? 0 : end.length) <= rotate.bytes;
   }
 
@@ -177,6 +192,8 @@ export class Output implements Disposable {
 
   #doWhatIsDue(): void {
     const what = this.#due;
+    // The new file would hold nothing, if there is no other connection.
+    if (what === "rotate" && this.#isBetween) return;
     this.#due = null;
     try {
       if (what === "reopen") this.#reopen();
@@ -213,9 +230,9 @@ export class Output implements Disposable {
   }
 
   #endSection(): void {
-    if (this.section === null) return;
+    if (this.#section === null) return;
     try {
-      writeAllSync(this.#file, ENCODER.encode(this.section.end()));
+      writeAllSync(this.#file, ENCODER.encode(this.#section.end()));
     } catch (error) {
       throw this.#writeError(error);
     }
@@ -229,8 +246,8 @@ export class Output implements Disposable {
     this.#size = position(file) ?? 0;
     this.#hasMessages = this.#size > 0;
     this.#startTimer();
-    if (this.section === null) return;
-    const line = ENCODER.encode(this.section.begin());
+    if (this.#section === null) return;
+    const line = ENCODER.encode(this.#section.begin());
     try {
       writeAllSync(file, line);
     } catch (error) {
