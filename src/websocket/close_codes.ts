@@ -5,7 +5,7 @@
  */
 
 import { ProtocolError } from "./protocol_error.ts";
-import { decodeText } from "./utf8.ts";
+import { isText, UTF8 } from "./utf8.ts";
 
 /** Whether a close code may be sent (RFC 6455 section 7.4, and the IANA registry of close codes). */
 export function isCloseCode(code: number): boolean {
@@ -34,7 +34,11 @@ export function parseClose(
       `a close frame has the code ${code}, which must not be sent`,
     );
   }
-  return [code, decodeText(payload.subarray(2))];
+  const reason = payload.subarray(2);
+  if (!isText(reason)) {
+    throw new ProtocolError(1007, "the reason of a close frame is not UTF-8");
+  }
+  return [code, UTF8.decode(reason)];
 }
 
 const ENCODER = new TextEncoder();

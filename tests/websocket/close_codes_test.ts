@@ -60,4 +60,5 @@ Deno.test("parseClose() refuses half a code, and a reason that is not UTF-8", ()
     ProtocolError,
   );
   assertEquals(text.code, 1007);
+  assertEquals(text.message, "the reason of a close frame is not UTF-8");
 });

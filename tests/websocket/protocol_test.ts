@@ -516,7 +516,7 @@ function violations(
       "a close reason that is not UTF-8",
       to(8, new Uint8Array([3, 232, 0xff])),
       1007,
-      "a text is not UTF-8",
+      "the reason of a close frame is not UTF-8",
     ],
     [
       "text that is not UTF-8",
