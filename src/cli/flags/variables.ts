@@ -10,7 +10,6 @@ const PROXY_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
 /** The environment variables that the command line and Deno's network stack read. */
 export const VARIABLES: readonly string[] = [
   ...PROXY_VARIABLES,
-  "NO_COLOR",
   BEARER_VARIABLE,
   USER_VARIABLE,
 ];
