@@ -269,5 +269,6 @@ terminalTest(
       "the end",
       10_000,
     );
+    await child.stdin.close().catch(() => {}); // its other end has gone
   },
 );
