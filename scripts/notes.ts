@@ -14,7 +14,7 @@ const WAIT =
   "`--minimum-dependency-age=0` takes it before. The executables do not wait.";
 
 /**
- * Returns the section of a release.
+ * Returns the notes of a release.
  *
  * @param changelog The text of CHANGELOG.md.
  * @param version The version, such as `0.1.0`.
@@ -28,7 +28,7 @@ export function notesOf(changelog: string, version: string): string {
     if (!/^\d{4}-\d{2}-\d{2}$/.test(date)) {
       throw new Error(`CHANGELOG.md has no date for ${version}`);
     }
-    return section.slice(end).trim() + "\n";
+    return `${section.slice(end).trim()}\n\n${WAIT}\n`;
   }
   throw new Error(`CHANGELOG.md says nothing of ${version}`);
 }
@@ -41,5 +41,7 @@ if (import.meta.main) {
   }
   const file = new URL("../CHANGELOG.md", import.meta.url);
   const changelog = await Deno.readTextFile(file);
-  console.log(`${notesOf(changelog, denoJson.version)}\n${WAIT}`);
+  await Deno.stdout.write(
+    new TextEncoder().encode(notesOf(changelog, denoJson.version)),
+  );
 }

@@ -110,7 +110,8 @@ export class ConnectionClosedError extends Error {
   readonly code: number;
   /**
    * The close reason that the peer sent, which is untrusted text, or
-   * `"idle timeout"` or `"ping timeout"` if that ended the connection.
+   * `"idle timeout"`, `"message timeout"` or `"ping timeout"` if that ended the
+   * connection.
    */
   readonly reason: string;
   /** Whether the closing handshake was completed. */

@@ -135,11 +135,14 @@ Deno.test({
   },
 });
 
-Deno.test("notesOf() gives the section of a version", () => {
+Deno.test("notesOf() gives the section of a version, and how long Deno waits for it", () => {
   const changelog = "# Changelog\n\n## 0.2.0 - 2026-02-01\n\nNew.\n\n" +
     "## 0.1.0 - 2026-01-01\n\nOld.\n\n## 0.0.1 - unreleased\n\nNever.\n";
-  assertEquals(notesOf(changelog, "0.2.0"), "New.\n");
-  assertEquals(notesOf(changelog, "0.1.0"), "Old.\n");
+  for (const [version, section] of [["0.2.0", "New."], ["0.1.0", "Old."]]) {
+    const [first, wait, ...rest] = notesOf(changelog, version!).split("\n\n");
+    assertEquals([first, rest], [section, []]);
+    assertStringIncludes(wait!, "24 hours");
+  }
   assertThrows(() => notesOf(changelog, "0.0.1"), Error, "no date");
   assertThrows(() => notesOf(changelog, "0.0.2"), Error, "nothing of 0.0.2");
 });
