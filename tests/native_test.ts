@@ -115,6 +115,37 @@ native.test("a redirect to wss: is a TypeError where http.address leads", async 
   assertEquals(reached(), capture === "none" ? 2 : 1);
 });
 
+// --- A proxy that refuses ---
+
+for (
+  const [scheme, status, message] of [
+    ["wss", "403 Forbidden", /the proxy 127.* did not open a tunnel/],
+    ["wss", "407 X", /the proxy 127.* did not (accept|open)/],
+    ["ws", "407 X", /407 .*: the proxy 127.* answered, not the server$/],
+  ] as const
+) {
+  native.test(`a proxy that answers ${status} to a ${scheme}: handshake is named`, async (capture) => {
+    await using proxy = rawServer(async (peer) => {
+      await peer.readHead();
+      await peer.respond(status);
+      peer.end();
+    });
+    const { port } = proxy;
+    const error = await assertRejects(
+      () =>
+        connectWebSocket(`${scheme}://feed.invalid/?secret`, {
+          capture,
+          http: { proxy: { url: `http://me:hidden@127.0.0.1:${port}` } },
+        }),
+      HandshakeError,
+    );
+    assertMatch(error.message, message);
+    assert(!/secret|hidden/.test(Deno.inspect(error)), error.message);
+    if (scheme === "wss") assertEquals(error.by, "proxy");
+    if (status.startsWith("407")) assertEquals(error.transient, false);
+  });
+}
+
 // --- NO_PROXY ---
 
 for (const option of ["proxy", "address"] as const) {

@@ -21,6 +21,10 @@ export function refusalHint(
     return `: Deno's WebSocket sends its own User-Agent beside the one that was given, ` +
       `and some servers refuse that; leave it out, or choose capture "direct"`;
   }
+  if (status === 407) {
+    const proxy = httpProxy(target, context);
+    return proxy !== null ? `: ${nameOf(proxy)} answered, not the server` : "";
+  }
   if (!MISUNDERSTOOD.has(status)) return "";
   if (context.http.address !== undefined) {
     return `: Deno's HTTP client asks for the whole URL at http.address, ` +
@@ -28,8 +32,8 @@ export function refusalHint(
   }
   const proxy = httpProxy(target, context);
   return proxy !== null
-    ? `: the proxy ${
-      formatHostPort(proxy)
+    ? `: ${
+      nameOf(proxy)
     } is in between, and may not have passed on the upgrade; capture "direct" opens a tunnel through it`
     : "";
 }
@@ -37,15 +41,41 @@ export function refusalHint(
 /** How servers answer a request that is not the one that was meant. */
 const MISUNDERSTOOD = new Set([200, 204, 400, 404, 405, 421, 426, 501]);
 
+/**
+ * Returns what a proxy refused, if that is what an error of Deno's HTTP client says.
+ *
+ * @param reason What the client said.
+ */
+export function tunnelProblem(
+  target: Target,
+  context: HandshakeContext,
+  reason: string,
+): string | null {
+  const isAuthorization = /^proxy auth\w+ required$/.test(reason);
+  if (!isAuthorization && !/\btunnel/.test(reason)) return null;
+  const what = isAuthorization
+    ? "did not accept the credentials"
+    : "did not open a tunnel";
+  return `${nameOf(routeOf(target, context))} ${what} (${reason})`;
+}
+
+/** Names a proxy for a message. */
+function nameOf(proxy: Route | null): string {
+  return proxy === null ? "the proxy" : `the proxy ${formatHostPort(proxy)}`;
+}
+
 /** Returns the HTTP proxy that gets the request as it is, without a tunnel, if there is one. */
-function httpProxy(
-  { url }: Target,
-  { http }: HandshakeContext,
-): Route | null {
-  if (url.protocol !== "ws:" || http.address !== undefined) return null;
+function httpProxy(target: Target, context: HandshakeContext): Route | null {
+  if (target.url.protocol !== "ws:") return null;
+  const route = routeOf(target, context);
+  return route?.kind === "socks5" ? null : route;
+}
+
+/** Returns the proxy that Deno's HTTP client uses, if any. */
+function routeOf({ url }: Target, { http }: HandshakeContext): Route | null {
+  if (http.address !== undefined) return null;
   try {
-    const route = routeFor(url, http.proxy);
-    return route?.kind === "socks5" ? null : route;
+    return routeFor(url, http.proxy);
   } catch {
     return null; // the variable names no proxy, which Deno's client overlooks
   }

@@ -5,6 +5,7 @@ import {
   type HandshakeContext,
   handshakeError,
   networkError,
+  networkReason,
   type Redirect,
 } from "../handshake.ts";
 import { acceptFor, createKey } from "../http/key.ts";
@@ -17,7 +18,7 @@ import { type Fields, httpUrl, type Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import { checkRoute, createClient } from "./client.ts";
-import { refusalHint } from "./hints.ts";
+import { refusalHint, tunnelProblem } from "./hints.ts";
 import { openSocket } from "./socket.ts";
 
 /**
@@ -120,7 +121,7 @@ async function preflight(
     const accept = acceptFor(key); // computed while the server answers
     const answer = await answering.catch((error) => {
       signal.throwIfAborted();
-      throw fetchError(target, error);
+      throw fetchError(target, context, error);
     });
     // Done before anything else, so that the server notices it before the socket
     // connects.
@@ -157,7 +158,11 @@ function preflightHeaders(
 }
 
 /** Converts an error of `fetch` to a {@linkcode HandshakeError}. The error of a missing permission is returned unchanged. */
-function fetchError(target: Target, error: unknown): Error {
+function fetchError(
+  target: Target,
+  context: HandshakeContext,
+  error: unknown,
+): Error {
   if (error instanceof Deno.errors.NotCapable) return error;
   if (isBlockedPort(error)) {
     return handshakeError(
@@ -168,7 +173,16 @@ function fetchError(target: Target, error: unknown): Error {
     );
   }
   const { message, cause } = error as Error;
-  return networkError(target, cause instanceof Error ? cause.message : message);
+  const text = cause instanceof Error ? cause.message : message;
+  const reason = networkReason(text);
+  const problem = tunnelProblem(target, context, reason);
+  if (problem === null) return networkError(target, text);
+  return handshakeError(target, problem, {
+    cause: new TypeError(reason),
+    by: "proxy",
+    // As after a 407 that can be read.
+    ...(/^proxy auth/.test(reason) && { transient: false }),
+  });
 }
 
 /** Whether `fetch` refused to connect to the port, as it does for some ports (WHATWG Fetch, "bad port"). */
