@@ -1052,6 +1052,10 @@ const NO_RECORDING: [lines: (RecordedEvent | string)[], problem: string][] = [
     [text(0, "a"), close(0, 1006)],
     "line 2 has no code, reason and clean that belong together",
   ],
+  [
+    [close(0, 1000, "é".repeat(62))],
+    "line 1 has a reason of more than 123 bytes, which no close frame can hold",
+  ],
 ];
 for (const [lines, problem] of NO_RECORDING) {
   Deno.test(`a file is refused: ${problem}: ${JSON.stringify(lines).slice(0, 60)}`, async () => {

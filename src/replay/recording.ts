@@ -375,6 +375,9 @@ function parseFields(
       ) {
         return "has no code, reason and clean that belong together";
       }
+      if (new TextEncoder().encode(reason).length > 123) {
+        return "has a reason of more than 123 bytes, which no close frame can hold";
+      }
       return {
         type: "ending",
         ending: { how: "closed", code, reason },
