@@ -16,6 +16,7 @@ export {
   openLine,
   stopLine,
 } from "./replay/recording.ts";
+export { originRule } from "./replay/origin.ts";
 export { describeFinish } from "./replay/run.ts";
 export { type ReplayServer, startReplay } from "./replay/serve.ts";
 export {

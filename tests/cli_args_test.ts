@@ -56,6 +56,10 @@ const wrong: [args: string[], message: string][] = [
     'Invalid --batch "0": expected more than nothing, as in "10s"',
   ],
   [
+    ["--wait", "-5s"],
+    'Invalid --wait: Invalid duration "-5s": it is negative, expected a time such as "10s" or "1m 30s"',
+  ],
+  [
     ["--duration", ""],
     'Invalid --duration "": expected more than nothing, as in "10s"',
   ],
@@ -263,8 +267,13 @@ const wrongCommands: [command: Command, args: string[], message: string][] = [
   ["replay", ["a", "--entry", ""], "The value of --entry is empty"],
   [
     "replay",
-    ["a", "--allow-origin", "https://a.example/"],
-    'Invalid --allow-origin "https://a.example/": expected an origin such as "https://app.example:8443", or *',
+    ["a", "--allow-origin", "a.example"],
+    'Invalid --allow-origin "a.example": expected an origin such as "https://app.example:8443", or *',
+  ],
+  [
+    "replay",
+    ["a", "--allow-origin", "https://me:secret@a.example/?token=secret"],
+    'Invalid --allow-origin (a URL): expected an origin such as "https://app.example:8443", or *',
   ],
   [
     "replay",

@@ -564,7 +564,9 @@ Deno.test("--allow-origin lets pages of other origins connect", async () => {
   );
   await using allowed = await startReplay(
     file.path,
-    ...["--allow-origin", "https://app.example"],
+    // It is taken as the module takes it: with a slash, and with any scheme.
+    ...["--allow-origin", "https://app.example/"],
+    ...["--allow-origin", "chrome-extension://abc"],
   );
   assertEquals((await run([...origin, allowed.url])).code, 0);
 });

@@ -84,7 +84,11 @@ export function duration(
     }
     const problem = (error as Error).message
       .replace(/, expected a number of seconds.*$/s, "");
-    const hint = problem.includes("as in") ? "" : ', as in "10s" or "1m 30s"';
+    const hint = problem.includes("as in")
+      ? ""
+      : problem.includes("expected")
+      ? ', as in "10s" or "1m 30s"'
+      : ', expected a time such as "10s" or "1m 30s"';
     throw usageError(`Invalid --${name}: ${problem}${hint}`);
   }
   if (milliseconds > 0) return milliseconds;

@@ -4,7 +4,7 @@ import {
   type ConnectOptions,
   type ReconnectOptions,
 } from "../../../mod.ts";
-import { checkHeaders, isCloseCode } from "../../internal.ts";
+import { checkHeaders, isCloseCode, originRule } from "../../internal.ts";
 import type { Arguments } from "./parse.ts";
 import { check, usageError } from "../errors.ts";
 import {
@@ -237,13 +237,16 @@ function entry(args: Arguments): number | string | undefined {
 }
 
 function origin(value: string): string {
-  if (value === "*" || value === "null") return value;
-  if (URL.canParse(value) && new URL(value).origin === value) return value;
-  throw usageError(
-    `Invalid --allow-origin ${
-      JSON.stringify(value)
-    }: expected an origin such as "https://app.example:8443", or *`,
-  );
+  try {
+    originRule(value);
+    return value;
+  } catch {
+    throw usageError(
+      `Invalid --allow-origin ${
+        shown(value)
+      }: expected an origin such as "https://app.example:8443", or *`,
+    );
+  }
 }
 
 function speed(args: Arguments): number {
