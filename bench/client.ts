@@ -79,7 +79,8 @@ function wstap(
     const options: ConnectOptions = {
       capture,
       compression: deflate,
-      maxBuffer: { bytes: 2 ** 30 }, // so that a slow moment does not overflow it
+      // Deno's WebSocket cannot wait, and a slow moment must not overflow the buffer.
+      ...(capture !== "direct" && { maxBuffer: { bytes: 2 ** 30 } }),
       ...(!decode ? { decode } : binary ? { binary: "bytes" } : {}),
     };
     const [connection] = await connectWebSocket(url, options);
@@ -183,7 +184,7 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
     for (let n = 0, skip = 0; n < count;) {
       end += (await conn.read(buffer.subarray(end)))!;
       let at = skip;
-      while (at + 10 <= end || at < end && (buffer[at + 1]! < 126)) {
+      while (at + 10 <= end || at + 2 <= end && buffer[at + 1]! < 126) {
         const short = buffer[at + 1]!;
         const length = short < 126
           ? 2 + short
