@@ -536,15 +536,17 @@ Deno.test("what is sent to a server that says nothing is recorded at once", asyn
     const file = `${folder}/talk.ndjson`;
     await using running = start(
       ["-q", "--capture", "direct", "--format", "ndjson", "--record-sent"]
-        .concat("-s", "hello", "-o", file, server.url),
+        .concat("-s", "hello", "--heartbeat", "ping")
+        .concat("--heartbeat-interval", "100ms", "-o", file, server.url),
       { permissions: [LOCAL, `--allow-write=${file}`] },
     );
     await eventually(
       async () => {
         const text = await Deno.readTextFile(file).catch(() => "");
-        return text.includes('"data":"hello","from":"client"}\n');
+        return text.includes('"data":"hello","from":"client"}\n') &&
+          text.includes('"data":"ping","from":"client"}\n');
       },
-      "the line of the message",
+      "the lines of the message and of a heartbeat",
       PATIENCE,
     );
     assert(running.stderr === "");

@@ -222,7 +222,26 @@ class Run {
     return {
       ...(isDecoded ? connect : { ...asBytes, decode: false }),
       ...(time !== null || format === "ndjson" ? { [ARRIVALS]: true } : {}),
+      ...(this.#sent === null ? {} : this.#recordedHeartbeat()),
     };
+  }
+
+  /** The heartbeat, noted as a message that is sent each time it is asked for. */
+  #recordedHeartbeat(): Pick<TapSettings["connect"], "heartbeat"> {
+    const { heartbeat } = this.#settings.connect;
+    if (heartbeat === undefined) return {};
+    const { message, interval } = heartbeat;
+    // The command line passes no other kind of message.
+    if (typeof message !== "string" && !(message instanceof Uint8Array)) {
+      return {};
+    }
+    const record = () => {
+      if (this.#connection !== null) {
+        this.#recordSent(message, this.#connection);
+      }
+      return message;
+    };
+    return { heartbeat: { message: record, interval } };
   }
 
   /** The lines to send: what is typed at a terminal, otherwise standard input. */
