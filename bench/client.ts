@@ -181,7 +181,8 @@ const RECEIVE: Record<string, (job: Job) => Promise<Receive>> = {
   /** Reads the bytes and walks from header to header: the least that a client in TypeScript must do. */
   floor: raw(async (conn, buffer, { count }) => {
     let end = 0;
-    for (let n = 0, skip = 0; n < count;) {
+    // A message counts at its header, but what is left of the last one is read, too.
+    for (let n = 0, skip = 0; n < count || skip > 0;) {
       end += (await conn.read(buffer.subarray(end)))!;
       let at = skip;
       while (at + 10 <= end || at + 2 <= end && buffer[at + 1]! < 126) {
