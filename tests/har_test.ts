@@ -201,6 +201,11 @@ Deno.test("what a file is is decided by its content, not by its name", async () 
     JSON.stringify({ comment: "by hand", ...value }),
     JSON.stringify({ comment: "by hand", ...value }, null, 2),
     JSON.stringify({ comment: "x".repeat(30_000), ...value }, null, 2),
+    // Longer than what is read of it, with what a line of a recording has.
+    har(
+      { ...entry([message()]), _note: { type: "text", time: "x" } },
+      { _note: "x".repeat(100_000) },
+    ),
   ];
   for (const text of texts) {
     await using it = await file(text, "feed.ndjson");

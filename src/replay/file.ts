@@ -110,13 +110,26 @@ function looksLikeHar(start: string): boolean {
   try {
     value = JSON.parse(first);
   } catch {
-    // It is indented, cut off, or longer than what has been read. A recording has
-    // these words only inside of strings, with backslashes before their quotes.
-    return /(?:^|[^\\])"log"\s*:/.test(text) &&
-      !/^\{[^\n]*(?:^|[^\\])"type"\s*:\s*"(?:open|text|binary|close|stop)"/
-        .test(text);
+    // It is indented, cut off, or longer than what has been read.
+    const keys = outerKeys(text);
+    return keys.includes("log") && !keys.includes("type");
   }
   return "log" in value && !("type" in value);
+}
+
+/** Returns the keys of the object with which a text begins, as far as they are in it. */
+function outerKeys(text: string): string[] {
+  const keys: string[] = [];
+  let depth = 0;
+  // A string that is cut off ends what can be told.
+  const tokens = /"((?:[^"\\]|\\.)*)"(\s*:)?|"[^]*$|[{}[\]]/gs;
+  for (const [token, key, colon] of text.matchAll(tokens)) {
+    if (token === "{" || token === "[") depth++;
+    else if (token === "}" || token === "]") {
+      if (--depth === 0) break;
+    } else if (depth === 1 && colon !== undefined) keys.push(key!);
+  }
+  return keys;
 }
 
 /** A recording in a file of lines, which is never in memory as a whole. */

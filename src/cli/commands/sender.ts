@@ -1,3 +1,4 @@
+import { ConnectionClosedError } from "../../../mod.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Notes } from "../terminal/stderr.ts";
 import { decodeText } from "../terminal/text.ts";
@@ -41,13 +42,18 @@ export class Sender {
     this.#record = record;
   }
 
-  /** Sends on a connection that has just opened. */
+  /**
+   * Sends on a connection that has just opened.
+   *
+   * @throws {Error} If something fails that is not the end of the connection.
+   */
   async attach(connection: Connection): Promise<void> {
     try {
       for (const message of this.#settings.send) {
         await this.#sendOn(connection, message);
       }
-    } catch {
+    } catch (error) {
+      if (!(error instanceof ConnectionClosedError)) throw error;
       return; // it has ended: who receives learns why
     }
     this.#connection = connection;
@@ -87,7 +93,8 @@ export class Sender {
       const connection: Connection = this.#connection;
       try {
         return await this.#sendOn(connection, message);
-      } catch {
+      } catch (error) {
+        if (!(error instanceof ConnectionClosedError)) throw error;
         // It has ended: the message waits for the next one.
         if (this.#connection === connection) {
           this.#connection = null;

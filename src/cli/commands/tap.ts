@@ -100,6 +100,8 @@ class Run {
   #connection: Connection | null = null;
   /** How the server closed the connection that was the last one. */
   #closed: CloseInfo | null = null;
+  /** What failed while sending, other than by the end of a connection. */
+  #failure: { readonly error: unknown } | null = null;
   #conversation: Conversation | null = null;
   #decompressor: Decompressor | null = null;
   /** How many messages may still come. */
@@ -181,10 +183,14 @@ class Run {
           begin: () => openLine(response, connection.protocol),
           end: stopLine,
         });
-        void sender.attach(connection);
+        sender.attach(connection).catch((error) => {
+          this.#failure ??= { error };
+          this.end();
+        });
         const error = await this.#receive(connection, silence);
         silence.stop();
         this.totals.dropped += connection.dropped;
+        if (this.#failure !== null) throw this.#failure.error;
         if (this.#output.failure !== null) throw this.#output.failure;
         if (this.#left === 0 || this.#stop.signal.aborted) {
           return await this.#endSection(stopLine());
@@ -206,7 +212,7 @@ class Run {
       if (error instanceof HandshakeError && error.response !== undefined) {
         await this.#showRefusal(error.response);
       }
-      throw error;
+      throw this.#failure === null ? error : this.#failure.error;
     } finally {
       await this.#endConversation();
     }
