@@ -42,7 +42,8 @@ class Terminal implements AsyncDisposable {
 
   /**
    * @param write Gives the shell command; `wstap` is what runs the command line.
-   * After it, the shell says whether the terminal is as it was.
+   * After it, the shell says whether the terminal is as it was, even if Ctrl-C
+   * reached the shell too.
    */
   constructor(write: (wstap: string) => string, columns = 40) {
     this.columns = columns;
@@ -51,7 +52,8 @@ class Terminal implements AsyncDisposable {
     this.#child = new Deno.Command("script", {
       args: [
         "-qec",
-        `stty cols ${columns} rows 20; before=$(stty -g); ${write(wstap)}; ` +
+        `trap : INT; stty cols ${columns} rows 20; before=$(stty -g); ` +
+        `${write(wstap)}; ` +
         `code=$?; [ "$(stty -g)" = "$before" ] && echo as before; exit $code`,
         "/dev/null",
       ],

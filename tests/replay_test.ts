@@ -1002,7 +1002,9 @@ Deno.test("a file that breaks while messages are compared cuts the connection", 
     onEvent: ({ message }) => events.push(message),
   });
   const connection = await connect(feed.url);
-  await Deno.writeTextFile(it.path, "oops\n");
+  // In one step: it may be opened at any moment.
+  await Deno.writeTextFile(`${it.path}.new`, "oops\n");
+  await Deno.rename(`${it.path}.new`, it.path);
   await connection.send("x");
   assertEquals((await receive(connection)).code, 1006);
   await eventually(() => events.length === 2, "the end of the client");

@@ -165,6 +165,8 @@ class Model {
     while (true) {
       const next = [...this.calls, ...this.held]
         .filter((call) => !call.expired && call.due <= until)
+        // A call that is held back gets the end, as soon as the loop has had its turn.
+        .filter(() => this.end === null)
         .sort((a, b) => a.due - b.due || a.id - b.id)[0];
       if (next === undefined) break;
       this.now = Math.max(this.now, next.due);
