@@ -25,7 +25,7 @@ export function describeMachine(peers: { version: string }[]): string {
   const [first] = cpus();
   return [
     `${first?.model.trim()}, ${cpus().length} cores`,
-    `${Deno.build.os} ${Deno.osRelease()}`,
+    `${Deno.build.os} ${Deno.osRelease().replace(/-.*/, "")}`,
     ...congestionControl(),
     `Deno ${Deno.version.deno}`,
     ...new Set(peers.map(({ version }) => version).filter(Boolean)),
