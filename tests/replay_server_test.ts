@@ -1,8 +1,7 @@
 /** The server of replays and of the demo, as a client that speaks TCP sees it. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Server } from "../src/replay/server.ts";
-import type { Client } from "../src/replay/server.ts";
+import { Client, Server } from "../src/replay/server.ts";
 import { encodeClose, encodeFrame, OPCODE } from "../src/websocket/frame.ts";
 import { delay, eventually, within } from "./fixtures/wait.ts";
 
@@ -250,5 +249,53 @@ Deno.test("connections that arrive while the server is disposed of are ended, to
     const end = conn.read(new Uint8Array(1)).catch(() => null);
     assertEquals(await within(end, PATIENCE, "the end of TCP"), null);
     conn.close();
+  }
+});
+
+/**
+ * Sends a message over a connection whose write ends, and a ping comes so many
+ * promise jobs later. Returns how the sending ended.
+ */
+async function sendBesidePing(jobs: number): Promise<string> {
+  const ping = encodeFrame(OPCODE.ping, new Uint8Array(), { mask: true });
+  const writing = Promise.withResolvers<number>();
+  const reading = Promise.withResolvers<number | null>();
+  const over = Promise.withResolvers<null>();
+  const started = Promise.withResolvers<number>();
+  const reads = [reading.promise];
+  // No async function: each takes promise jobs of its own.
+  const conn: Pick<Deno.TcpConn, "read" | "write" | "close" | "closeWrite"> = {
+    write(bytes) {
+      started.resolve(bytes.length);
+      return writing.promise;
+    },
+    read(buffer) {
+      buffer.set(ping);
+      return reads.shift() ?? over.promise;
+    },
+    close: () => over.resolve(null),
+    closeWrite: () => Promise.resolve(),
+  };
+  const sent = Promise.withResolvers<string>();
+  const client = new Client(conn as Deno.TcpConn, new Uint8Array(), {
+    serve: (client) =>
+      client.send(["hello"]).then(
+        () => sent.resolve("sent"),
+        (error) => sent.resolve(`failed: ${error.name}`),
+      ),
+  });
+  const running = client.run();
+  writing.resolve(await started.promise);
+  for (let i = 0; i < jobs; i++) await null;
+  reading.resolve(ping.length);
+  const how = await sent.promise;
+  over.resolve(null);
+  await running;
+  return how;
+}
+
+Deno.test("a ping that comes when a message has just been written does not end the feed", async () => {
+  for (let jobs = 0; jobs < 10; jobs++) {
+    assertEquals(await sendBesidePing(jobs), "sent", `after ${jobs} jobs`);
   }
 });

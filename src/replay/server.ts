@@ -217,8 +217,8 @@ export class Client implements ProtocolHandler {
   #queued = 0;
   /** The running `#drain()`, which never rejects; `null` if there is nothing to write. */
   #writing: Promise<void> | null = null;
-  /** Resolves the calls of `send()` that wait for it. */
-  #waiting: (() => void)[] = [];
+  /** Resolves the calls of `send()` that wait for it: was everything written? */
+  #waiting: ((isWritten: boolean) => void)[] = [];
   /** Whether the closing handshake is complete, or the client broke the protocol. */
   #isDone = false;
   /** Whether something could not be written. */
@@ -248,10 +248,10 @@ export class Client implements ProtocolHandler {
     for (const message of messages) {
       if (!this.#protocol.send(message)) throw new ClientGone();
     }
-    if (this.#writing !== null) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    if (this.#writing !== null || this.#hasFailed) throw new ClientGone();
+    const isWritten = this.#writing === null
+      ? !this.#hasFailed
+      : await new Promise<boolean>((resolve) => this.#waiting.push(resolve));
+    if (!isWritten) throw new ClientGone();
   }
 
   /**
@@ -336,11 +336,11 @@ export class Client implements ProtocolHandler {
   /** Says to whoever sends that nothing can be sent any more. */
   #leave(): void {
     this.#gone.abort(new ClientGone());
-    this.#stopWaiting();
+    this.#stopWaiting(false);
   }
 
-  #stopWaiting(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+  #stopWaiting(isWritten: boolean): void {
+    for (const resolve of this.#waiting.splice(0)) resolve(isWritten);
   }
 
   /** Waits for the end, and cuts the connection if it takes longer. */
@@ -414,7 +414,7 @@ export class Client implements ProtocolHandler {
         const pong = this.#protocol.takePong();
         if (pong !== null) this.#queue.unshift(pong);
       }
-      this.#stopWaiting();
+      this.#stopWaiting(true);
     } catch {
       this.#hasFailed = true;
       this.#protocol.writeFailed();
