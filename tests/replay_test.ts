@@ -481,6 +481,12 @@ const SAME: [recorded: string, got: Sent, same: boolean][] = [
   ["1e2", "100", true],
   ['{"id":12345678901234567890}', '{ "id":12345678901234567890 }', true],
   ['{"id":12345678901234567890}', '{"id":12345678901234567891}', false],
+  [
+    '{"id":12345678901234567}',
+    '{"id":{"digits":"12345678901234567"}}',
+    false,
+  ],
+  ['{"id":1000000000000000}', '{"id":1e15}', true],
   ['["1234567890123456789",1]', '[ "1234567890123456789", 1]', true],
   ["[1.00000000000000000]", "[1]", true],
   ['"a"', "a", false],
@@ -700,9 +706,12 @@ Deno.test("mod.ts loads nothing of the replay", async () => {
 type Class = new (...args: never[]) => Error;
 const INVALID: [options: unknown, error: Class, message: RegExp][] = [
   [null, TypeError, /^Invalid options: expected an object, got null$/],
+  [[], TypeError, /^Invalid options: expected an object, got an array$/],
+  [{ port: null }, TypeError, /^Invalid port: expected a number, got null$/],
   [{ port: "1" }, TypeError, /^Invalid port: expected a number, got string$/],
   [{ port: 65536 }, RangeError, /^Invalid port: .* from 0 to 65535, got 65536/],
   [{ port: 1.5 }, RangeError, /^Invalid port/],
+  [{ speed: null }, TypeError, /^Invalid speed: expected a number, got null$/],
   [{ speed: "2" }, TypeError, /^Invalid speed/],
   [
     { speed: 0 },
@@ -762,6 +771,10 @@ const WRONG: [recording: unknown, message: RegExp][] = [
   [
     "https://feed.example/?token=secret",
     /^Invalid recording: expected a path, got a URL$/,
+  ],
+  [
+    "file:///feed.ndjson",
+    /^Invalid recording: expected a path or a URL object, got a "file:" URL as a string$/,
   ],
   [
     new URL("https://feed.example/?token=secret"),
@@ -1015,7 +1028,7 @@ const NO_RECORDING: [lines: (RecordedEvent | string)[], problem: string][] = [
   [[], "it is empty"],
   [["hello"], "line 1 is cut off, or is not JSON"],
   [[header(0), text(0, "a"), '{"time":'], "line 3 is cut off, or is not JSON"],
-  [[text(0, "a"), "", text(0, "b")], "line 2 is cut off, or is not JSON"],
+  [[text(0, "a"), "", text(0, "b")], "line 2 is empty"],
   [
     [text(0, "a"), `[${JSON.stringify(text(0, "b"))}]`],
     "line 2 is an array, as --batch writes it: record without --batch",

@@ -110,10 +110,16 @@ function parseJson(text: string): unknown {
 const STRING_OR_LONG =
   /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+])-?\d{16,}(?![\d.eE])/gs;
 
+/** Marks a number that is kept as a text. No message has it by chance. */
+const MARK = crypto.randomUUID();
+
 function keepDigits(json: string): string {
   return json.replace(
     STRING_OR_LONG,
-    (token) => token.startsWith('"') ? token : `{"digits":"${token}"}`,
+    (token) =>
+      token.startsWith('"') || Number.isSafeInteger(Number(token))
+        ? token
+        : `"${MARK}${token}"`,
   );
 }
 

@@ -226,7 +226,9 @@ function parseLine(
   try {
     value = JSON.parse(text);
   } catch {
-    throw fail("is cut off, or is not JSON");
+    throw fail(
+      text.trim() === "" ? "is empty" : "is cut off, or is not JSON",
+    );
   }
   if (Array.isArray(value)) {
     throw fail("is an array, as --batch writes it: record without --batch");

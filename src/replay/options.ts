@@ -4,7 +4,14 @@
  * @module
  */
 
-import { checkCallback, checkSignal, kindOf, oneOf } from "../checks.ts";
+import {
+  checkBoolean,
+  checkCallback,
+  checkObject,
+  checkSignal,
+  kindOf,
+  oneOf,
+} from "../checks.ts";
 import { checkHeaders } from "../http/target.ts";
 import { isCloseCode } from "../websocket/close_codes.ts";
 import { type OriginRule, originRule } from "./origin.ts";
@@ -154,17 +161,12 @@ export interface Settings {
  */
 export function parseOptions(options: ReplayOptions): Settings {
   checkObject("options", options);
-  const { headers, loop = false } = options;
+  const { headers, port = 0, speed = 1 } = options;
   checkHeaders(headers);
-  if (typeof loop !== "boolean") {
-    throw new TypeError(
-      `Invalid loop: expected a boolean, got ${kindOf(loop)}`,
-    );
-  }
   return {
-    port: wholeNumber("port", options.port ?? 0, 0, 65535),
-    speed: parseSpeed(options.speed ?? 1),
-    loop,
+    port: wholeNumber("port", port, 0, 65535),
+    speed: parseSpeed(speed),
+    loop: checkBoolean("loop", options.loop, false),
     headers: [...new Headers(headers)],
     refuse: parseRefusal(options.refuse),
     fault: parseFault(options.fault),
@@ -178,14 +180,6 @@ export function parseOptions(options: ReplayOptions): Settings {
     signal: checkSignal(options.signal),
     onEvent: checkCallback("onEvent", options.onEvent)?.bind(options),
   };
-}
-
-function checkObject(name: string, value: unknown): void {
-  if (typeof value !== "object" || value === null) {
-    throw new TypeError(
-      `Invalid ${name}: expected an object, got ${kindOf(value)}`,
-    );
-  }
 }
 
 function checkNumber(name: string, value: unknown): void {

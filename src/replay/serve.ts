@@ -130,6 +130,11 @@ async function open(
         "Invalid recording: expected a path, got an empty one",
       );
     }
+    if (/^file:\/\//i.test(input)) {
+      throw new TypeError(
+        'Invalid recording: expected a path or a URL object, got a "file:" URL as a string',
+      );
+    }
     // It is not repeated: it may hold a secret.
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(input)) {
       throw new TypeError("Invalid recording: expected a path, got a URL");
