@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { progressText } from "../src/cli/commands/replay.ts";
+import {
+  progressText,
+  replay as replayCommand,
+} from "../src/cli/commands/replay.ts";
+import { Stop } from "../src/cli/stop.ts";
+import { Notes } from "../src/cli/terminal/stderr.ts";
 import { connectWebSocket, type WebSocketConnection } from "../mod.ts";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
 import { command, path } from "./fixtures/command.ts";
@@ -399,6 +404,17 @@ Deno.test("--include keeps the head out of a recording", async () => {
   );
   assertMatch(stdout, /^HTTP\/1.1 101 /);
   assertEquals(parse(await Deno.readTextFile(path))[0]?.type, "open");
+});
+
+Deno.test("Ctrl-C while a large recording is read ends the command", async () => {
+  // The reading would fail at the last line, a megabyte later.
+  const line = text(0, "x".repeat(1000));
+  await using it = await recorded(...Array(1000).fill(line), "oops");
+  using stop = new Stop();
+  const settings = { path: it.path, options: {} };
+  const ending = replayCommand(settings, new Notes(true), stop);
+  stop.interrupt(130);
+  assertEquals(await within(ending, PATIENCE, "the end"), 130);
 });
 
 Deno.test("a file that is no recording is refused before anything listens", async () => {

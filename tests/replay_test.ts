@@ -658,6 +658,16 @@ Deno.test("close() cuts clients that do not answer, read or finish their request
   for (const conn of conns) conn.close();
 });
 
+Deno.test("a signal ends the reading of a large recording", async () => {
+  const line = JSON.stringify(text(0, "x".repeat(1000)));
+  // The reading would fail at the last line, a megabyte later.
+  await using it = await file(...Array(1000).fill(line), "oops");
+  const abort = new AbortController();
+  const serving = serveReplay(it.path, { signal: abort.signal });
+  abort.abort(new Error("enough"));
+  await assertRejects(() => serving, Error, "enough");
+});
+
 Deno.test("a signal closes the replay, and one that has aborted refuses it", async () => {
   const abort = new AbortController();
   const feed = await serveReplay([text(0, "a"), text(HOUR, "b")], {

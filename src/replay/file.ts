@@ -38,6 +38,7 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * Reads the recording in a file from beginning to end, to see that it is one.
  *
  * @param entry Which connection of a HAR, as in `ReplayOptions`.
+ * @param signal Ends the reading, with its reason.
  * @throws {TypeError} If it is not one, naming the line; if it is a HAR in which
  * `entry` does not choose one connection.
  * @throws {RangeError} If a HAR is too large, or has fewer connections.
@@ -46,6 +47,7 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export async function openFile(
   path: string | URL,
   entry: number | string | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<Recording> {
   const name = typeof path === "string" ? path : decodePath(path);
   try {
@@ -63,7 +65,11 @@ export async function openFile(
           } MiB, and this one has ${Math.ceil(size / 1024 / 1024)} MiB`,
         );
       }
-      const found = parseHar(name, await Deno.readFile(path), entry);
+      const found = parseHar(
+        name,
+        await Deno.readFile(path),
+        entry,
+      );
       return new MemoryRecording(name, found);
     }
     if (entry !== undefined) {
@@ -71,7 +77,7 @@ export async function openFile(
         `Invalid entry: it chooses a connection of a HAR, and ${name} is none`,
       );
     }
-    return await FileRecording.open(path, name, size);
+    return await FileRecording.open(path, name, size, signal);
   } catch (error) {
     throw explained(`Cannot read ${name}`, error);
   }
@@ -150,10 +156,11 @@ class FileRecording implements Recording {
     path: string | URL,
     name: string,
     size: number,
+    signal: AbortSignal | undefined,
   ): Promise<FileRecording> {
     const recording = new FileRecording(path, name, size);
     const timeline = new Timeline();
-    for await (const _ of recording.#play(timeline));
+    for await (const _ of recording.#play(timeline)) signal?.throwIfAborted();
     recording.summary = timeline.summary;
     return recording;
   }

@@ -98,7 +98,10 @@ export interface ReplayOptions {
    * default.
    */
   allowOrigin?: string | string[];
-  /** Closes the replay when it aborts. None by default. */
+  /**
+   * Closes the replay when it aborts. If it aborts while the recording is read,
+   * `serveReplay()` rejects with its reason. None by default.
+   */
   signal?: AbortSignal;
   /**
    * Called when a client came, was refused, deviated, or got its last message. None

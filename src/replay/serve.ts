@@ -104,7 +104,7 @@ export async function startReplay(
   const settings = parseOptions(options);
   const { signal, entry } = settings;
   signal?.throwIfAborted();
-  const recording = await open(input, entry);
+  const recording = await open(input, entry, signal);
   if (settings.loop && recording.summary.messages === 0) {
     throw new TypeError(
       `Cannot repeat ${recording.name}: it has no messages of the server`,
@@ -117,9 +117,10 @@ export async function startReplay(
 async function open(
   input: string | URL | Iterable<RecordedEvent>,
   entry: number | string | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<Recording> {
   if (input instanceof URL) {
-    if (input.protocol === "file:") return await openFile(input, entry);
+    if (input.protocol === "file:") return await openFile(input, entry, signal);
     throw new TypeError(
       `Invalid recording: expected a "file:" URL, got one of "${input.protocol}"`,
     );
@@ -139,7 +140,7 @@ async function open(
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(input)) {
       throw new TypeError("Invalid recording: expected a path, got a URL");
     }
-    return await openFile(input, entry);
+    return await openFile(input, entry, signal);
   }
   if (
     typeof input !== "object" || input === null || !(Symbol.iterator in input)

@@ -19,10 +19,13 @@ export async function replay(
   const onEvent = ({ message }: { message: string }) => {
     if (!stop.signal.aborted) notes.say(message);
   };
-  await using feed = await startReplay(path, { ...options, onEvent })
+  const { signal } = stop;
+  await using feed = await startReplay(path, { ...options, signal, onEvent })
     .catch((error) => {
+      if (signal.aborted) return null; // the reading of a large file has been interrupted
       throw systemError(error);
     });
+  if (feed === null) return stop.code ?? EXIT.ended;
   for (const line of describe(feed, options)) notes.say(line);
   await print(`${feed.url}\n`);
   using _status = notes.isTerminal && !notes.quiet && await isOwnTerminal()
