@@ -71,8 +71,11 @@ class Waiter<T extends string | Uint8Array> implements EventListenerObject {
   }
 }
 
-/** The calls that no gate holds back. Inboxes share it, so nothing may be added to it. */
+// What most inboxes never need, they share, so nothing may be added to it.
+/** The calls that no gate holds back. */
 const NONE: never[] = [];
+/** The places of the messages that are errors. */
+const NO_FAILURES = new Queue<number>();
 
 /** How a stream ended: `null` for a clean end, otherwise the error with which `take()` rejects. */
 export type Outcome = { readonly error: unknown } | null;
@@ -130,7 +133,7 @@ export class Inbox<T extends string | Uint8Array> {
   /** The source, while it waits. */
   #hold: Hold | null = null;
   /** For each queued message that is an error, how many came before it since the inbox was created. */
-  readonly #failures = new Queue<number>();
+  #failures = NO_FAILURES;
   #dropped = 0;
 
   /** The waiting calls, a doubly linked list. */
@@ -431,7 +434,10 @@ export class Inbox<T extends string | Uint8Array> {
       this.#options.onOverflow?.();
       return;
     }
-    if (isFailure) this.#failures.push(this.#taken + this.#items.length);
+    if (isFailure) {
+      if (this.#failures === NO_FAILURES) this.#failures = new Queue();
+      this.#failures.push(this.#taken + this.#items.length);
+    }
     this.#items.push(message);
     this.#bytes += size;
     if (first !== null) {

@@ -105,8 +105,8 @@ export class Protocol implements ControlHandler {
   #deflate: ProtocolOptions["deflate"];
   readonly #plain: { readonly mask: boolean };
   readonly #compressed: { readonly mask: boolean; readonly compressed: true };
-  /** The payloads of the pings that have not been answered. */
-  readonly #unanswered: Uint8Array[] = [];
+  /** The payloads of the pings that have not been answered, once one has had to wait. */
+  #unanswered: Uint8Array[] | null = null;
 
   constructor(handler: ProtocolHandler, options: ProtocolOptions) {
     const { side, deflate, maxMessage, decode } = options;
@@ -235,7 +235,7 @@ export class Protocol implements ControlHandler {
    * @returns The frame, or `null` if there is none.
    */
   takePong(): Uint8Array<ArrayBuffer> | null {
-    const payload = this.#unanswered.shift();
+    const payload = this.#unanswered?.shift();
     if (payload === undefined) return null;
     return encodeFrame(OPCODE.pong, payload, this.#plain);
   }
@@ -243,7 +243,7 @@ export class Protocol implements ControlHandler {
   /** Says that a write has failed: nothing is sent any more, but what has arrived is received. */
   writeFailed(): void {
     if (this.#state === "open" || this.#state === "closing") {
-      this.#unanswered.length = 0;
+      this.#unanswered = null;
       this.#state = "unwritable";
     }
   }
@@ -259,7 +259,7 @@ export class Protocol implements ControlHandler {
   /** Leaves the state `"open"`, or a later one. */
   #end(state: Exclude<ProtocolState, "open" | "unwritable">): void {
     this.#state = state;
-    this.#unanswered.length = 0;
+    this.#unanswered = null;
     const deflate = this.#deflate;
     if (deflate === undefined) return;
     this.#deflate = undefined;
@@ -283,8 +283,9 @@ export class Protocol implements ControlHandler {
       this.#handler.write(encodeFrame(OPCODE.pong, payload, this.#plain));
       return;
     }
-    if (this.#unanswered.length === MAX_UNANSWERED) this.#unanswered.pop();
-    this.#unanswered.push(payload);
+    const unanswered = this.#unanswered ??= [];
+    if (unanswered.length === MAX_UNANSWERED) unanswered.pop();
+    unanswered.push(payload);
   }
 
   /** Called by the receiver. */

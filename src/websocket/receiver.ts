@@ -136,7 +136,8 @@ export class Receiver {
   #compressed = false;
   /** The parts that have arrived. */
   readonly #message = new GrowingBuffer();
-  readonly #utf8 = new Utf8Checker();
+  /** Checks the parts of texts, once a text has come in parts. */
+  #utf8: Utf8Checker | undefined;
   /** Whether a part has not been checked for UTF-8, because it was large. */
   #unchecked = false;
 
@@ -463,7 +464,7 @@ export class Receiver {
   #append(part: Uint8Array, toCome: number): void {
     if (this.#messageOpcode === OPCODE.text && !this.#unchecked) {
       if (part.length > MAX_CHECKED) this.#unchecked = true;
-      else if (!this.#utf8.push(part)) throw notUtf8();
+      else if (!(this.#utf8 ??= new Utf8Checker()).push(part)) throw notUtf8();
     }
     const whole = this.#message.length + part.length + toCome;
     this.#message.append(
@@ -481,9 +482,9 @@ export class Receiver {
       return;
     }
     const isChecked = !this.#unchecked;
-    if (isChecked && !this.#utf8.isComplete) throw notUtf8();
+    if (isChecked && !this.#utf8!.isComplete) throw notUtf8();
     this.#unchecked = false;
-    this.#utf8.reset();
+    this.#utf8?.reset();
     if (!this.#decodes) {
       const message = this.#message.take();
       if (!isChecked) checkText(message);
