@@ -1,10 +1,16 @@
 /** Connecting with "direct": every step can be ended, and leaves nothing behind. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { type ConnectOptions, connectWebSocket } from "@wstap/wstap";
+import { untilAborted } from "../src/direct/transport.ts";
 import { test } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
-import { moduleFlags, output, path } from "./fixtures/command.ts";
+import { moduleFlags, output, path, workplace } from "./fixtures/command.ts";
 import type { ClientOrder } from "./fixtures/client.ts";
 import { fullPort, hasFullPort } from "./fixtures/full.ts";
 import { testsWith } from "./fixtures/installed.ts";
@@ -245,6 +251,37 @@ withFullPort(
     }
   },
 );
+
+test("a connection attempt under a signal that has aborted rejects at once, and what it opens is closed", async () => {
+  const reason = new Error("enough");
+  const opening = Promise.withResolvers<Deno.Conn>();
+  const closed = Promise.withResolvers<void>();
+  const attempt = untilAborted(opening.promise, AbortSignal.abort(reason));
+  assertStrictEquals(await assertRejects(() => attempt), reason);
+  opening.resolve({ close: () => closed.resolve() } as Deno.Conn);
+  await closed.promise;
+});
+
+/** A program that fails to connect to a name, and goes on. */
+const REFUSED = `
+  import { connectWebSocket } from "@wstap/wstap";
+  const { port } = (() => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    return listener.addr;
+  })();
+  const options = { capture: "direct" };
+  await connectWebSocket("ws://localhost:" + port, options).catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve));
+`;
+
+test("the addresses of a name are looked up without a warning of Deno's", async () => {
+  await using place = await workplace({ "refused.ts": REFUSED });
+  const { code, stderr } = await output(Deno.execPath(), [
+    ...["run", "--quiet", "--allow-net", "--no-lock", ...moduleFlags()],
+    `${place.folder}/refused.ts`,
+  ]);
+  assertEquals([code, stderr], [0, ""]);
+});
 
 const TWO = "127.0.0.1 two.test\n127.0.0.2 two.test";
 

@@ -52,6 +52,29 @@ Deno.test("connectFirst() starts one attempt alone, and takes what it opens", as
   assertEquals(await connecting, "a");
 });
 
+Deno.test("connectFirst() asks for no further attempt once one has succeeded, or the signal has aborted", async () => {
+  using _time = new FakeTime();
+  for (const end of ["open", "abort"]) {
+    const attempts = new Attempts();
+    const controller = new AbortController();
+    let asked = 0;
+    const counted = async function* () {
+      for await (const attempt of attempts.of("a", "b")) {
+        asked++;
+        yield attempt;
+      }
+    };
+    const { signal } = controller;
+    const connecting = connectFirst(counted(), attempts.close, signal);
+    await settle();
+    if (end === "open") attempts.open("a");
+    else controller.abort(new Error("enough"));
+    await connecting.catch(() => {});
+    await settle();
+    assertEquals(asked, 1, end);
+  }
+});
+
 Deno.test("connectFirst() starts the next attempt after 250 ms, and ends those that lose", async () => {
   using time = new FakeTime();
   const attempts = new Attempts();

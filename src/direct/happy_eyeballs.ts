@@ -58,6 +58,7 @@ export function connectFirst<T>(
         const attempted = run(attempt, running.length);
         running.push(attempted);
         await Promise.race([attempted, wait(stop.signal)]);
+        if (stop.signal.aborted) return; // the next one may need a name resolved
       }
       await Promise.all(running);
       settle(() => reject(errors[0]));

@@ -52,6 +52,7 @@ export function untilAborted<T extends Deno.Conn>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort);
     const settle = () => signal.removeEventListener("abort", onAbort);
     connecting.then((conn) => {
@@ -86,12 +87,24 @@ async function* attempts(
       );
   yield connect(hostname);
   if (!cancellable || !mayConnect(hostname)) return;
-  const { lookup } = await import("node:dns/promises");
-  const found = await lookup(hostname, { all: true }).catch(() => []);
+  const found = await addressesOf(hostname);
   if (found.length === 1) return;
-  for (const address of interleave(found.map(({ address }) => address))) {
+  for (const address of interleave(found)) {
     if (mayConnect(address, port)) yield connect(address);
   }
+}
+
+/** Resolves a host name; no addresses if that fails. (Deno 2.5 warns of a deprecated module if it is done by `node:dns/promises`.) */
+async function addressesOf(hostname: string): Promise<string[]> {
+  const { lookup } = await import("node:dns");
+  return await new Promise((resolve) =>
+    lookup(
+      hostname,
+      { all: true },
+      (error, found) =>
+        resolve(error ? [] : found.map(({ address }) => address)),
+    )
+  );
 }
 
 /** Whether connecting to a host, at any port or at one, is permitted without a prompt. */
