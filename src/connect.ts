@@ -1,9 +1,8 @@
 import { WebSocketConnection } from "./connection.ts";
 import { after } from "./timers.ts";
 import { openDirect } from "./direct/open.ts";
-import { type HandshakeContext, handshakeError } from "./handshake.ts";
+import type { HandshakeContext } from "./handshake.ts";
 import { CookieJar } from "./http/cookies.ts";
-import { redirected } from "./http/redirect.ts";
 import { parseTarget, type Target } from "./http/target.ts";
 import { checkRoute } from "./native/client.ts";
 import { openPlain } from "./native/plain.ts";
@@ -11,8 +10,6 @@ import { openWithPreflight } from "./native/preflight.ts";
 import { type ConnectOptions, parseOptions, type Settings } from "./options.ts";
 import type { HandshakeResponse } from "./response.ts";
 import type { Opened } from "./socket.ts";
-
-const MAX_REDIRECTS = 10;
 
 const CAPTURES = {
   preflight: openWithPreflight,
@@ -156,6 +153,7 @@ export async function open(
     decode: settings.decode,
     maxMessage: settings.maxMessage,
     follow: settings.redirect === "follow",
+    hops: 0,
     signal: stop.signal,
     caller,
     onRequest: settings.onRequest,
@@ -170,23 +168,15 @@ export async function open(
   );
   try {
     const cookies = new CookieJar();
-    for (let hops = 0;; hops++) {
+    for (let hops = 1;; hops++) {
       const result = await opening;
       if ("socket" in result) return result;
-      if (hops === MAX_REDIRECTS) {
-        throw handshakeError(
-          target,
-          `it redirects more than ${MAX_REDIRECTS} times`,
-          { response: result.response },
-        );
-      }
-      const next = redirected(target, result.location);
-      if (typeof next === "string") {
-        throw handshakeError(target, next, { response: result.response });
-      }
       cookies.store(target.url, result.response.headers);
-      target = next;
-      opening = CAPTURES[capture](cookies.applyTo(target), context);
+      target = result.target;
+      opening = CAPTURES[capture](cookies.applyTo(target), {
+        ...context,
+        hops,
+      });
     }
   } finally {
     cancel();

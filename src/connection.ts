@@ -1,5 +1,5 @@
 import { ARRIVALS, type Arrivals } from "./arrivals.ts";
-import { checkSignal } from "./checks.ts";
+import { checkObject, checkSignal, kindOf } from "./checks.ts";
 import { type DurationLike, parseDuration } from "./duration.ts";
 import { BinaryMessageError, ConnectionClosedError } from "./errors.ts";
 import type { Settings } from "./options.ts";
@@ -239,6 +239,7 @@ export class WebSocketConnection<T = string>
     // jobs: a loop of such calls would fall behind Deno's WebSocket, which needs one.
     let wait;
     try {
+      checkObject("options", options);
       const { timeout, signal } = options;
       wait = {
         timeout: timeout === undefined ? undefined : parseDuration(timeout),
@@ -298,7 +299,8 @@ export class WebSocketConnection<T = string>
 
   /**
    * Iterates over batches, each collected as by `recvBatch()`. Empty
-   * batches are skipped.
+   * batches are skipped. With a duration of 0 each batch is what is buffered, or
+   * the next message if nothing is.
    *
    * The iteration ends when the connection is closed, and throws when it is
    * lost. On a connection from {@linkcode connections} it ends in both cases.
@@ -404,6 +406,7 @@ export class WebSocketConnection<T = string>
    * @throws {DOMException} Named `TimeoutError`, if no pong arrived in time.
    */
   async ping(options: PingOptions = {}): Promise<number> {
+    checkObject("options", options);
     const { timeout, signal } = options;
     return await this.#session.ping({
       timeout: timeout === undefined ? undefined : parseDuration(timeout),
@@ -445,7 +448,14 @@ export class WebSocketConnection<T = string>
       code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)
     ) {
       throw new TypeError(
-        `Invalid close code ${code}: expected 1000, or one from 3000 to 4999`,
+        `Invalid close code ${
+          String(code)
+        }: expected 1000, or one from 3000 to 4999`,
+      );
+    }
+    if (typeof reason !== "string") {
+      throw new TypeError(
+        `Invalid close reason: expected a string, got ${kindOf(reason)}`,
       );
     }
     const length = new TextEncoder().encode(reason).length;
@@ -574,11 +584,14 @@ class Batches<T> implements AsyncGenerator<T[], undefined, undefined> {
 
   async #next(): Promise<IteratorResult<T[], undefined>> {
     const { inbox } = this.#session;
-    const { time, max, signal } = this.#batch;
+    const { signal } = this.#batch;
+    let { time, max } = this.#batch;
     try {
       while (!this.#ended) {
         const batch = await inbox.takeBatch(time, max, signal, this) as T[];
         if (batch.length > 0) return { done: false, value: batch };
+        // Nothing is buffered: to ask again and again would take all of the processor.
+        if (time === 0) [time, max] = [Infinity, 1];
       }
       return END;
     } catch (error) {
@@ -660,8 +673,10 @@ interface Batch {
 
 function parseBatch(
   duration: DurationLike,
-  { max = Infinity, signal }: BatchOptions,
+  options: BatchOptions,
 ): Batch {
+  checkObject("options", options);
+  const { max = Infinity, signal } = options;
   if (max !== Infinity && !(Number.isInteger(max) && max >= 1)) {
     throw new RangeError(
       `Invalid max ${String(max)}: expected a whole number from 1`,

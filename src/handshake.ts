@@ -10,6 +10,7 @@ import { printable } from "./escape.ts";
 import type { AnswerHeaders } from "./http/headers.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import { NO_ANSWER } from "./http/head.ts";
+import { MAX_REDIRECTS, redirected } from "./http/redirect.ts";
 import { displayUrl, type Target } from "./http/target.ts";
 import { type Expectation, judge } from "./http/upgrade.ts";
 import { HandshakeResponse } from "./response.ts";
@@ -27,6 +28,8 @@ export interface HandshakeContext {
   readonly maxMessage: number;
   /** Whether to follow redirects. */
   readonly follow: boolean;
+  /** How many redirects have been followed so far. */
+  readonly hops: number;
   /** Aborts when `handshakeTimeout` is over or the caller's signal aborts. */
   readonly signal: AbortSignal;
   /** The signal that the caller passed. */
@@ -48,7 +51,8 @@ export interface Answer {
 
 /** An answer that redirects the client. */
 export interface Redirect {
-  readonly location: string;
+  /** Where it leads. */
+  readonly target: Target;
   readonly response: HandshakeResponse;
 }
 
@@ -77,9 +81,15 @@ export function conclude(
       throw invalidUpgrade(target, verdict.problem, {
         response: respond(target, answer),
       });
-    case "redirect":
+    case "redirect": {
       if (!context.follow) return refuse(target, answer, context, hint);
-      return { location: verdict.location, response: respond(target, answer) };
+      const next = context.hops < MAX_REDIRECTS
+        ? redirected(target, verdict.location)
+        : `it redirects more than ${MAX_REDIRECTS} times`;
+      return typeof next === "string"
+        ? refuse(target, answer, context, `: ${next}`)
+        : { target: next, response: respond(target, answer) };
+    }
     case "refusal":
       return refuse(target, answer, context, hint);
   }

@@ -477,7 +477,7 @@ function unlessAborted(
  */
 function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {
   if (typeof data === "string") return data;
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (isArrayBuffer(data)) return new Uint8Array(data);
   if (!ArrayBuffer.isView(data)) {
     throw new TypeError(
       `Cannot send ${
@@ -486,12 +486,18 @@ function toMessage(data: Sendable): string | Uint8Array<ArrayBuffer> {
     );
   }
   const { buffer, byteOffset, byteLength } = data;
-  if (!(buffer instanceof ArrayBuffer)) {
+  if (!isArrayBuffer(buffer)) {
     throw new TypeError(
       "Cannot send a view of shared memory: expected a copy of it, which nobody changes",
     );
   }
   return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** Whether a value is an `ArrayBuffer`, also one of another realm, as of `node:vm`. */
+function isArrayBuffer(value: unknown): value is ArrayBuffer {
+  return value instanceof ArrayBuffer ||
+    Object.prototype.toString.call(value) === "[object ArrayBuffer]";
 }
 
 /** Decodes UTF-8; `null` if it is none. That costs no error, which would cost more than most messages. */

@@ -591,6 +591,19 @@ each.test(`redirect "follow" takes a Location in every form, as far as 10 redire
   assertEquals(error.url, `${secure.url}/2`);
 });
 
+each.test(`redirect "follow" refuses a redirect that it does not follow with its status, why, and its body`, async (capture) => {
+  await using server = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.respond("302 x", "moved", { Location: "file:///x" });
+  });
+  const error = await refused(server.url, { capture, redirect: "follow" });
+  assertStringIncludes(
+    error.message,
+    `: HTTP error: 302 Found: it redirects to "file:///x", which`,
+  );
+  assertEquals(await error.response?.text(), "moved");
+});
+
 // --- TLS ---
 
 each.test("wss: works where HTTP/2 is on offer, with a private authority and a client certificate", async (capture) => {

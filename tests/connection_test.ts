@@ -7,6 +7,7 @@ import {
   assert,
   assertEquals,
   assertGreaterOrEqual,
+  assertLess,
   assertRejects,
   assertStrictEquals,
   assertThrows,
@@ -26,6 +27,7 @@ import {
   test,
   upgrade,
 } from "./fixtures/captures.ts";
+import { runInNewContext } from "node:vm";
 import { rawServer } from "./fixtures/raw.ts";
 import { countingSignal } from "./fixtures/signal.ts";
 import { delay, eventually } from "./fixtures/wait.ts";
@@ -119,6 +121,9 @@ const DURATIONS: Refusal[] = [
 const MAX: Refusal[] = [
   [RangeError, "a whole number from 1", [0, -1, 1.5, NaN, "3"]],
 ];
+const OPTIONS: Refusal[] = [
+  [TypeError, "Invalid options: expected an object", [null, 5, "5s", []]],
+];
 const SIGNAL: Refusal[] = [[TypeError, "Invalid signal", [{}, null]]];
 
 test("recv(), recvBatch() and batches() refuse bad arguments, and consume nothing", async () => {
@@ -137,6 +142,9 @@ test("recv(), recvBatch() and batches() refuse bad arguments, and consume nothin
         )
       ),
     );
+  await each(OPTIONS, (options) => connection.recv(options));
+  await each(OPTIONS, (options) => connection.recvBatch(0, options));
+  await each(OPTIONS, (options) => connection.ping(options));
   await each(DURATIONS, (timeout) => connection.recv({ timeout }));
   await each(SIGNAL, (signal) => connection.recv({ signal }));
   await each(DURATIONS, (duration) => connection.recvBatch(duration));
@@ -262,6 +270,33 @@ test("for await throws BinaryMessageError, and a new loop goes on", async () => 
   assertEquals(await Array.fromAsync(it.connection), ["a"]);
 });
 
+test("batches() with windows of 0 waits for a message, and does not ask again and again", async () => {
+  await using it = await link();
+  const batches = it.connection.batches(0);
+  const next = batches.next();
+  using looks = countingClock();
+  await delay(100);
+  assertLess(looks.count, 100);
+  await sendAll(it.peer, "a", "b", "c");
+  await buffered(it.connection, 2);
+  assertEquals(await next, { done: false, value: ["a"] });
+  assertEquals(await batches.next(), { done: false, value: ["b", "c"] });
+  await batches.return();
+});
+
+/** Counts how often the clock is looked at. */
+function countingClock(): Disposable & { readonly count: number } {
+  const { now } = performance;
+  let count = 0;
+  performance.now = () => (count++, now.call(performance));
+  return {
+    get count() {
+      return count;
+    },
+    [Symbol.dispose]: () => void (performance.now = now),
+  };
+}
+
 test("batches() that is aborted throws the reason, and what it collected stays", async () => {
   await using it = await link();
   await it.peer.send("a");
@@ -291,6 +326,20 @@ test("send() refuses what is neither a string nor bytes, and a view of shared me
   }
 });
 
+test("send() takes buffers of another realm", async () => {
+  await using it = await link();
+  for (
+    const code of [
+      "new Uint8Array([1, 2]).buffer",
+      "new Uint8Array([0, 1, 2, 3]).subarray(1, 3)",
+    ]
+  ) {
+    await it.connection.send(runInNewContext(code));
+    const frame = await it.peer.readFrame();
+    assertEquals([frame?.opcode, ...frame?.payload ?? []], [2, 1, 2]);
+  }
+});
+
 test("close() refuses a code or a reason that may not be sent, and stays open", async () => {
   await using it = await link();
   const codes = [0, 999, 1001, 1005, 1006, 2999, 5000, 3000.5, NaN, "1000"];
@@ -308,6 +357,18 @@ test("close() refuses a code or a reason that may not be sent, and stays open", 
       "at most 123 bytes of UTF-8",
     );
   }
+  for (const reason of [null, 1, {}, Symbol("x")]) {
+    await assertRejects(
+      () => it.connection.close(1000, reason as string),
+      TypeError,
+      "Invalid close reason: expected a string",
+    );
+  }
+  await assertRejects(
+    () => it.connection.close(Symbol("x") as unknown as number),
+    TypeError,
+    "Invalid close code Symbol(x)",
+  );
   await it.connection.send("still open");
 });
 

@@ -23,13 +23,15 @@ const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /** Judges an answer; one with 101 is valid but for these headers. */
 async function judged(
-  { status = 101, headers = {}, body = null, follow = false, native }: {
-    status?: number;
-    headers?: Record<string, string>;
-    body?: Answer["body"];
-    follow?: boolean;
-    native?: boolean;
-  },
+  { status = 101, headers = {}, body = null, follow = false, hops = 0, native }:
+    {
+      status?: number;
+      headers?: Record<string, string>;
+      body?: Answer["body"];
+      follow?: boolean;
+      hops?: number;
+      native?: boolean;
+    },
 ): Promise<Awaited<ReturnType<typeof conclude>>> {
   const valid = status === 101 && {
     "Upgrade": "websocket",
@@ -43,6 +45,7 @@ async function judged(
     decode: true,
     maxMessage: 2 ** 26,
     follow,
+    hops,
     signal: new AbortController().signal,
     caller: undefined,
     onRequest: undefined,
@@ -98,7 +101,37 @@ Deno.test("conclude() takes a redirect for a refusal, unless redirects are follo
   );
   const result = await judged({ ...redirect, follow: true });
   assert(!(result instanceof HandshakeResponse));
-  assertEquals([result.location, result.response.status], ["/x", 302]);
+  assertEquals(result.target.url.href, "ws://a.invalid/x");
+  assertEquals(result.response.status, 302);
+});
+
+Deno.test("conclude() refuses a redirect that may not be followed, with its status, why, and the body", async () => {
+  const refused = async (location: string, hops: number) => {
+    const body = new Blob(["moved"]).stream();
+    const error = await assertRejects(
+      () =>
+        judged({
+          status: 302,
+          headers: { location },
+          body,
+          follow: true,
+          hops,
+        }),
+      HandshakeError,
+    );
+    assertEquals(await error.response?.text(), "moved");
+    assertEquals(error.transient, false);
+    return error.message;
+  };
+  const start = "Cannot connect to ws://a.invalid/x: HTTP error: 302 Reason: ";
+  assertEquals(
+    await refused("/y", 10),
+    `${start}it redirects more than 10 times`,
+  );
+  assertEquals(
+    await refused("file:///y", 9),
+    `${start}it redirects to "file:///y", which is not a WebSocket URL`,
+  );
 });
 
 const REASONS: [string, string][] = [

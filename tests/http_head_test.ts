@@ -157,7 +157,6 @@ const MALFORMED = {
   "a line without a colon": "X-One 1",
   "no name": ": 1",
   "a space before the colon": "X-One : 1",
-  "a folded line": "X-One: 1\r\n 2",
   "a name beyond ASCII": "X-\xc4: 1",
   "a NUL": "X-One: \0",
   "a carriage return": "X-One: 1\rX-Two: 2",
@@ -188,6 +187,13 @@ Deno.test("only spaces and tabs are trimmed around a value", () => {
   ]);
   assertEquals(trimSpace(" \t"), "");
   assertEquals(trimSpace("\n x"), "\n x");
+});
+
+Deno.test("HeaderFields joins the lines of a folded value, and takes none for the first", () => {
+  const lines = ["A:", " 1", "\t 2 ", "  ", "B: 3\t", " ,4:5"];
+  assertEquals([...new HeaderFields(lines)], [["a", "1 2"], ["b", "3 ,4:5"]]);
+  assertThrows(() => new HeaderFields([" A: 1"]), TypeError);
+  assertThrows(() => new HeaderFields(["A: 1", " \0"]), TypeError);
 });
 
 Deno.test("HeaderFields joins the values of a name as Headers does", () => {

@@ -43,19 +43,27 @@ export class HeaderFields implements AnswerHeaders {
   readonly #fields: [name: string, value: string][];
 
   /**
-   * Parses the lines of a head after the first.
+   * Parses the lines of a head after the first. A line that begins with white space
+   * continues the one before it, as if there were one space between them (RFC 9112
+   * section 5.2).
    *
    * @throws {TypeError} If a line is not a header field.
    */
   constructor(lines: readonly string[]) {
-    this.#fields = lines.map((line) => {
+    this.#fields = [];
+    for (const line of lines) {
+      const last = this.#fields.at(-1);
+      if (CONTROL.test(line)) throw malformed();
+      if (last !== undefined && isSpace(line.charCodeAt(0))) {
+        const more = trimSpace(line);
+        last[1] += last[1] === "" || more === "" ? more : ` ${more}`;
+        continue;
+      }
       const colon = line.indexOf(":");
       const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
-      if (!TOKEN.test(name) || CONTROL.test(line)) {
-        throw new TypeError("The line is not a header field");
-      }
-      return [name, trimSpace(line.slice(colon + 1))];
-    });
+      if (!TOKEN.test(name)) throw malformed();
+      this.#fields.push([name, trimSpace(line.slice(colon + 1))]);
+    }
   }
 
   /** Returns the value of the fields with a name in lower case, as `Headers.get()` does. */
@@ -71,4 +79,8 @@ export class HeaderFields implements AnswerHeaders {
   [Symbol.iterator](): Iterator<[name: string, value: string]> {
     return this.#fields.values();
   }
+}
+
+function malformed(): TypeError {
+  return new TypeError("The line is not a header field");
 }

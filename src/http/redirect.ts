@@ -13,6 +13,9 @@ import {
   withoutCredentials,
 } from "./target.ts";
 
+/** The most redirects that are followed. */
+export const MAX_REDIRECTS = 10;
+
 /**
  * Returns the target to which a `Location` leads, or a sentence that says why it
  * is not followed: it leads to something else than a WebSocket URL, or from `wss:`
