@@ -232,8 +232,9 @@ export class Session
     const { phase } = this.#state;
     if (phase === "open" || phase === "receiving") {
       const info = { code, reason, clean: false };
-      this.#endCleanly(info);
-      this.#startClosing(info, true);
+      this.#state = { phase: "closing", info, ours: true };
+      this.#endCleanly();
+      this.#startClosing();
     }
     return this.closed;
   }
@@ -246,7 +247,7 @@ export class Session
    */
   limitClosing(): () => void {
     return after(this.#settings.closeTimeout, () => {
-      this.#endCleanly(LOST);
+      this.#endCleanly();
       this.#terminate(LOST);
     });
   }
@@ -305,14 +306,14 @@ export class Session
   onEnd({ code, reason, clean, problem }: SocketEnd): void {
     const { ours } = this.#state;
     const info = { code, reason, clean };
-    if (clean) this.#endCleanly(info);
+    this.#state = { phase: "ended", info, ours };
+    if (clean) this.#endCleanly();
     else if (!this.inbox.ended) {
       const why = problem && `: ${printable(problem)}`;
       this.#endWith(
         new ConnectionClosedError(`The connection was lost${why}`, info),
       );
     }
-    this.#state = { phase: "ended", info, ours };
     this.#silence?.end();
     this.#cancelHeartbeat();
     this.#settings.signal?.removeEventListener("abort", this);
@@ -334,11 +335,13 @@ export class Session
 
   onOverflow(): void {
     this.#endWith(new BufferOverflowError(this.#settings.limit));
-    this.#startClosing({
+    const info = {
       code: OVERFLOW_CODE,
       reason: "buffer overflow",
       clean: false,
-    }, false);
+    };
+    this.#state = { phase: "closing", info, ours: false };
+    this.#startClosing();
   }
 
   toError(message: Message): unknown {
@@ -385,11 +388,15 @@ export class Session
     );
   }
 
-  /** Ends the inbox without an error, after a close frame. Does nothing if it has ended. */
-  #endCleanly(info: CloseInfo): void {
+  /**
+   * Ends the inbox without an error, after a close frame of either side. Does nothing if
+   * it has ended. A batch then rejects with the code and reason that hold by then, since
+   * the peer may not have answered yet.
+   */
+  #endCleanly(): void {
     this.inbox.end(
       null,
-      () => new ConnectionClosedError("websocket closed", info),
+      () => new ConnectionClosedError("websocket closed", this.#state.info),
     );
   }
 
@@ -405,12 +412,12 @@ export class Session
   }
 
   /** Sends a close frame. The inbox has ended before, so nothing holds the socket back, and messages that still arrive are discarded. */
-  #startClosing(info: CloseInfo, ours: boolean): void {
-    this.#state = { phase: "closing", info, ours };
+  #startClosing(): void {
+    const { code, reason } = this.#state.info;
     this.#silence?.end();
     this.#cancelHeartbeat();
     this.#limitClose();
-    this.#socket.close(info.code, info.reason);
+    this.#socket.close(code, reason);
   }
 
   /** Ends the connection if it is not over and released after `closeTimeout`. */

@@ -175,6 +175,25 @@ each.test("calls that wait end with the connection", async (capture) => {
   }
 });
 
+each.test("after close(), recvBatch() rejects with what the peer answered, once it has", async (capture) => {
+  await using it = await link(capture);
+  const waiting = assertRejects(() => it.connection.recvBatch("1h"));
+  const closing = it.connection.close(4001, "enough");
+  const ours = { code: 4001, reason: "enough", clean: false };
+  assertClosed(await waiting, ours);
+  await assertBatchClosed(it.connection, ours);
+  await answerClose(it.peer);
+  const end = await closing;
+  assertEquals(end, { ...ours, clean: true });
+  await assertBatchClosed(it.connection, end);
+});
+
+each.test("after close() without an answer, recvBatch() rejects as closed says", async (capture) => {
+  await using it = await link(capture, { closeTimeout: 0.01 });
+  assertEquals(await it.connection.close(4001), LOST);
+  await assertBatchClosed(it.connection, LOST);
+});
+
 // --- send() ---
 
 each.test("send() sends strings as text, and every BufferSource as a binary message", async (capture) => {
