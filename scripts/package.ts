@@ -49,7 +49,11 @@ export async function archive(
     ]
   ) await Deno.copyFile(file, new URL(file.pathname.split("/").at(-1)!, work));
   if (target.includes("windows")) {
-    await run("zip", ["-qr", `${name}.zip`, name], folder);
+    // Windows has no zip, but its own tar, which makes one if the name says so.
+    const [program, ...args] = Deno.build.os === "windows"
+      ? [`${Deno.env.get("SystemRoot")}\\System32\\tar.exe`, "-acf"]
+      : ["zip", "-qr"];
+    await run(program!, [...args, `${name}.zip`, name], folder);
   } else {
     await run("tar", ["-czf", `${name}.tar.gz`, name], folder);
   }

@@ -319,6 +319,25 @@ Deno.test("every function and file that ARCHITECTURE.md names exists", async () 
   );
 });
 
+Deno.test("the filter of the first test in CONTRIBUTING.md chooses that test alone", async () => {
+  const text = await Deno.readTextFile(path("CONTRIBUTING.md"));
+  const [, name = ""] = /each\.test\("([^"]+)"/.exec(text)!;
+  const [, filter = ""] = /test --filter "([^"]+)"\n/.exec(text)!;
+  assert(name.includes(filter), filter);
+  const tests = documents(new URL("tests/", rootUrl), "_test.ts");
+  for await (const file of tests) {
+    assert(!(await Deno.readTextFile(file)).includes(filter), file.pathname);
+  }
+});
+
+Deno.test("no issue form has the option none, which GitHub reserves", async () => {
+  const forms = documents(new URL(".github/ISSUE_TEMPLATE/", rootUrl), ".yml");
+  for await (const form of forms) {
+    const text = await Deno.readTextFile(form);
+    assert(!/^ *- *none *$|[[,] *none *[\],]/im.test(text), form.pathname);
+  }
+});
+
 /** The headings of a page, as links name them. */
 function headings(text: string): Set<string> {
   const names = [...text.matchAll(/^#+ (.*)$/gm)].map(([, name]) =>

@@ -128,7 +128,7 @@ export interface ReplayEvent {
   /**
    * - `"connected"`: its handshake was accepted.
    * - `"refused"`: its handshake was refused.
-   * - `"deviation"`: it sent something else than the recorded message.
+   * - `"deviation"`: it sent a message other than the recorded one.
    * - `"ended"`: it got all that it was to get, or left before.
    */
   type: "connected" | "refused" | "deviation" | "ended";
