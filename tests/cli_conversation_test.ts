@@ -42,8 +42,8 @@ class Terminal implements AsyncDisposable {
 
   /**
    * @param write Gives the shell command; `wstap` is what runs the command line.
-   * After it, the shell says whether the terminal is as it was, even if Ctrl-C
-   * reached the shell too.
+   * After it, the shell says whether the terminal is as it was, even if Ctrl-C or
+   * Ctrl-\ reached the shell too.
    */
   constructor(write: (wstap: string) => string, columns = 40) {
     this.columns = columns;
@@ -52,7 +52,7 @@ class Terminal implements AsyncDisposable {
     this.#child = new Deno.Command("script", {
       args: [
         "-qec",
-        `trap : INT; stty cols ${columns} rows 20; before=$(stty -g); ` +
+        `trap : INT QUIT; stty cols ${columns} rows 20; before=$(stty -g); ` +
         `${write(wstap)}; ` +
         `code=$?; [ "$(stty -g)" = "$before" ] && echo as before; exit $code`,
         "/dev/null",
@@ -386,4 +386,67 @@ terminalTest("a second Ctrl-C gives the terminal back", async () => {
   await server.closing;
   await terminal.type("\x03");
   assertEquals(await terminal.ends(), 130);
+});
+
+terminalTest("lines that are pasted before Ctrl-D are all sent", async () => {
+  await using server = peer();
+  await using terminal = new Terminal((wstap) => `${wstap} -q ${server.url}`);
+  await terminal.type("echo go\r");
+  await terminal.shows("go");
+  const lines = Array.from({ length: 50 }, (_, i) => `line ${i}`);
+  await terminal.type(lines.join("\r") + "\r\x04");
+  assertEquals(await terminal.ends(), 0);
+  await server.gets("echo go", ...lines);
+});
+
+terminalTest("a long line can be pasted", async () => {
+  await using server = peer();
+  await using terminal = new Terminal((wstap) => `${wstap} -q ${server.url}`);
+  await terminal.type("echo go\r");
+  await terminal.shows("go");
+  // One key at a time, it took the editor a minute.
+  const long = "0123456789字".repeat(2_000);
+  await terminal.type(`${long}\r`);
+  await server.gets("echo go", long);
+  await terminal.type("\x04");
+  assertEquals(await terminal.ends(), 0);
+});
+
+terminalTest("a paste of several rows is drawn once", async () => {
+  await using server = peer();
+  await using terminal = new Terminal(
+    (wstap) => `${wstap} -q ${server.url}`,
+    20,
+  );
+  await terminal.type("echo go\r");
+  await terminal.shows("go");
+  await terminal.type("0123456789".repeat(4));
+  const rows = ["> 012345678901234567", "89012345678901234567", "89"];
+  await terminal.shows("go", ...rows);
+  // An arrow is a key, and so is what follows it.
+  await terminal.type("\x1b[D\x1b[D\x1b[D");
+  await terminal.type("a paste in it");
+  server.send("hello");
+  await terminal.shows(
+    ...["go", "hello", rows[0]!],
+    ...["8901234567890123456a", " paste in it789"],
+  );
+});
+
+terminalTest("the prompt stands before a line of any character", async () => {
+  await using server = peer();
+  await using terminal = new Terminal((wstap) => `${wstap} -q ${server.url}`);
+  await terminal.type("echo go\r");
+  await terminal.shows("go");
+  await terminal.type("👍");
+  await terminal.shows("go", "> 👍");
+});
+
+terminalTest("Ctrl-\\ gives the terminal back", async () => {
+  await using server = peer();
+  await using terminal = new Terminal((wstap) => `${wstap} -q ${server.url}`);
+  await terminal.type("echo go\r");
+  await terminal.shows("go");
+  await terminal.type("\x1c");
+  assertEquals(await terminal.ends(), 131);
 });

@@ -9,7 +9,10 @@ import type { Connection } from "./connect.ts";
  * input, one message each, on whichever connection is open.
  */
 export class Sender {
-  readonly #settings: Pick<TapSettings, "send" | "binary" | "input">;
+  readonly #settings: Pick<
+    TapSettings,
+    "send" | "binary" | "input" | "reconnect"
+  >;
   readonly #notes: Notes;
   readonly #input: () => AsyncIterable<Uint8Array[]>;
   readonly #onSent: () => void;
@@ -29,7 +32,10 @@ export class Sender {
    * @param record Called with each message that is sent; `null` if nobody wants to know.
    */
   constructor(
-    settings: Pick<TapSettings, "send" | "binary" | "input">,
+    settings: Pick<
+      TapSettings,
+      "send" | "binary" | "input" | "reconnect"
+    >,
     notes: Notes,
     input: () => AsyncIterable<Uint8Array[]>,
     onSent: () => void,
@@ -85,7 +91,10 @@ export class Sender {
 
   async #send(message: string | Uint8Array): Promise<void> {
     while (true) {
-      if (this.#connection === null && !this.#isTold) {
+      const { reconnect } = this.#settings;
+      if (
+        this.#connection === null && !this.#isTold && reconnect !== null
+      ) {
         this.#isTold = true;
         this.#notes.say("what is to be sent waits for the next connection");
       }

@@ -252,18 +252,22 @@ class Run {
 
   /** The lines to send: what is typed at a terminal, otherwise standard input. */
   async *#input(): AsyncGenerator<Uint8Array[]> {
-    const isFile = this.#settings.output !== null;
-    if (isFile || !isConversation()) return yield* lines(standardInput());
+    const { output, wait } = this.#settings;
+    if (output !== null || !isConversation()) return yield* lines(standardInput());
     this.#notes.say("type a line to send it, Ctrl-D to close");
     this.#conversation = await Conversation.start({
       onEnd: () => {
-        // With --wait, answers may still come.
-        if (this.#settings.wait === Infinity) this.#stop.request(EXIT.ended);
+        // What has been typed cannot be sent, and nobody waits for it.
+        if (wait === Infinity && this.#connection === null) {
+          this.#stop.request(EXIT.ended);
+        }
       },
       onInterrupt: () => this.#stop.interrupt(EXIT.interrupted),
     });
     this.#output.screen = this.#notes.screen = this.#conversation;
     yield* this.#conversation.lines();
+    // All of it has been sent. With --wait, answers may still come.
+    if (wait === Infinity) this.#stop.request(EXIT.ended);
   }
 
   /** Gives the terminal back. */

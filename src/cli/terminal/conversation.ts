@@ -18,8 +18,17 @@ const PROMPT = "> ";
 /** How many lines the history keeps. */
 const HISTORY = 1000;
 
+/** The fewest printable characters in a row that are taken for a paste. */
+const MIN_PASTE = 8;
+
+/** What a paste is, and what is not: keys. */
+const PASTE = new RegExp(`([^\\x00-\\x1f\\x7f]{${MIN_PASTE},})`);
+
 /** Moves to the beginning of the row and clears all below it. */
 const CLEAR = "\r\x1b[J";
+
+/** The exit code after SIGQUIT (Ctrl-\), as shells give it. */
+const QUIT = 131;
 
 const ENCODER = new TextEncoder();
 
@@ -31,7 +40,7 @@ export interface Screen {
 
 /** What can happen besides lines. */
 export interface ConversationEvents {
-  /** Called once when no more lines come, after Ctrl-D. */
+  /** Called once at Ctrl-D. Lines from before may not have been taken yet. */
   onEnd(): void;
   /** Called at Ctrl-C, where it makes no signal (Windows). */
   onInterrupt(): void;
@@ -61,8 +70,13 @@ export class Conversation implements Screen, AsyncDisposable {
   readonly #editor: Editor;
   /** Emits `resize`, at which the editor draws its line. */
   readonly #output: { emit(event: "resize"): boolean };
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  /** Whether the last bytes that were typed may have been a part of a key. */
+  #hadEscape = false;
   /** Whether the editor has drawn something on the present row. */
   #isDrawn = false;
+  /** Whether nothing has been typed into the present line. */
+  #isEmpty = true;
   /** Whether no more lines come. */
   #isEnded = false;
   /** Whether the terminal has been given back. */
@@ -118,6 +132,7 @@ export class Conversation implements Screen, AsyncDisposable {
     }) as Editor;
     this.#editor.on("line", (line) => {
       this.#isDrawn = false;
+      this.#isEmpty = true;
       this.#typed.push(ENCODER.encode(line));
       this.#onTyped.resolve();
     });
@@ -134,6 +149,11 @@ export class Conversation implements Screen, AsyncDisposable {
       this.#listen("SIGCONT", () => {
         setRawMode(true);
         this.#redraw();
+      });
+      // It ends the process, but must not leave a shell that shows nothing.
+      this.#listen("SIGQUIT", () => {
+        setRawMode(false);
+        Deno.exit(QUIT);
       });
     }
     void this.#read();
@@ -180,16 +200,49 @@ export class Conversation implements Screen, AsyncDisposable {
     const buffer = new Uint8Array(4096);
     for (let count; (count = await readInput(buffer)) !== null;) {
       if (this.#isOver) return;
-      this.#input.write(buffer.slice(0, count));
+      this.#type(this.#decoder.decode(buffer.subarray(0, count), {
+        stream: true,
+      }));
     }
     this.#editor.close();
+  }
+
+  /**
+   * Passes characters to the editor. It measures the whole line at each key, which
+   * takes seconds for a line of some thousand: what is pasted is passed at once.
+   */
+  #type(text: string): void {
+    // Printable characters after an escape are a key, such as an arrow.
+    const areKeys = this.#hadEscape || text.includes("\x1b");
+    this.#hadEscape = text.includes("\x1b");
+    if (areKeys) {
+      this.#input.emit("data", text);
+      return;
+    }
+    for (const part of text.split(PASTE)) {
+      if (part.length < MIN_PASTE || !PASTE.test(part)) {
+        if (part !== "") this.#input.emit("data", part);
+        continue;
+      }
+      // The first character draws the prompt.
+      const first = this.#editor.line === ""
+        ? String.fromCodePoint(part.codePointAt(0)!)
+        : "";
+      if (first !== "") this.#input.emit("data", first);
+      const sequence = part.slice(first.length);
+      this.#input.emit("keypress", sequence, { sequence });
+      // It takes notice only of rows that it begins by itself.
+      this.#editor.prevRows = this.#editor.getCursorPos().rows;
+    }
   }
 
   /** Draws the prompt before the first character of a line, and takes it away after the last one. */
   #tidy(): void {
     if (this.#isEnded) return;
-    if (this.#editor.line === "") this.#hide();
-    else if (this.#editor.line.length === 1) this.#redraw();
+    const wasEmpty = this.#isEmpty;
+    this.#isEmpty = this.#editor.line === "";
+    if (this.#isEmpty) this.#hide();
+    else if (wasEmpty) this.#redraw();
   }
 
   #resize(): void {
