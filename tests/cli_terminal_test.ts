@@ -222,9 +222,8 @@ terminalTest("--user asks for the password, and does not show it", async () => {
     (wstap, url) => `${wstap} -u me ${url}`,
     {
       until: (screen) => screen.includes("Password of me:"),
-      // The prompt is written just before the terminal is told to show nothing.
-      pause: 500,
-      type: "t0p secret\r",
+      // Ctrl-U takes back what has been typed.
+      type: "wr0ng\x15t0p secreé\x7ft\r",
     },
   );
   assertEquals(code, 0, screen);
@@ -232,8 +231,47 @@ terminalTest("--user asks for the password, and does not show it", async () => {
     server.requests[0]?.headers.get("authorization"),
     `Basic ${btoa("me:t0p secret")}`,
   );
-  assert(!screen.includes("t0p"), screen);
+  assert(!/t0p|wr0ng/.test(screen), screen);
 });
+
+terminalTest("Ctrl-C ends the question for a password", async () => {
+  await using server = serve((request) =>
+    accept(request, (socket) => socket.close(1000))
+  );
+  const { screen, code } = await onTerminal(
+    server,
+    (wstap, url) => `${wstap} -u me ${url}`,
+    {
+      until: (screen) => screen.includes("Password of me:"),
+      type: "t0p\x03",
+    },
+  );
+  assertEquals(code, 130, screen);
+  assertEquals(server.requests.length, 0);
+});
+
+terminalTest(
+  "the question for a password is not written among the data",
+  async () => {
+    await using server = serve((request) =>
+      accept(request, (socket) => {
+        socket.send("hello");
+        socket.close(1000);
+      })
+    );
+    const { screen, code } = await onTerminal(
+      server,
+      (wstap, url) => `${wstap} -q -u me ${url} | sed 's/^/data: /'`,
+      {
+        until: (screen) => screen.includes("Password of me:"),
+        type: "t0p secret\r",
+      },
+    );
+    assertEquals(code, 0, screen);
+    assert(screen.includes("data: hello"), screen);
+    assert(!screen.includes("data: Password"), screen);
+  },
+);
 
 terminalTest(
   "closing the terminal ends a run that records to a file",

@@ -18,7 +18,13 @@ import { ping } from "./commands/ping.ts";
 import { replay } from "./commands/replay.ts";
 import { whole } from "./flags/read.ts";
 import { readSources, type Sources } from "./flags/sources.ts";
-import { pingSettings, replaySettings, tapSettings } from "./flags/values.ts";
+import {
+  missingPassword,
+  pingSettings,
+  replaySettings,
+  tapSettings,
+} from "./flags/values.ts";
+import { askPassword, mayAsk } from "./terminal/password.ts";
 import { Stop } from "./stop.ts";
 import { tap } from "./commands/tap.ts";
 
@@ -120,7 +126,17 @@ async function withSources(
   const unread = args.has("verbose") ? describeUnread() : null;
   if (unread !== null) notes.say(unread);
   const sources = await readSources(args, stop.signal);
-  return sources === null ? stop.code! : await command(sources);
+  if (sources === null) return stop.code!;
+  const user = args.positionals[0] === "replay"
+    ? null
+    : missingPassword(args, sources);
+  if (user !== null && mayAsk()) {
+    const interrupt = () => stop.interrupt(EXIT.interrupted);
+    const password = await askPassword(user, stop.signal, interrupt);
+    if (password === null) return stop.code!;
+    sources.passwords.set(user, password);
+  }
+  return await command(sources);
 }
 
 function checkUrl(

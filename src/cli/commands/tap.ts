@@ -253,7 +253,9 @@ class Run {
   /** The lines to send: what is typed at a terminal, otherwise standard input. */
   async *#input(): AsyncGenerator<Uint8Array[]> {
     const { output, wait } = this.#settings;
-    if (output !== null || !isConversation()) return yield* lines(standardInput());
+    if (output !== null || !isConversation()) {
+      return yield* lines(standardInput());
+    }
     this.#notes.say("type a line to send it, Ctrl-D to close");
     this.#conversation = await Conversation.start({
       onEnd: () => {
@@ -267,12 +269,16 @@ class Run {
     this.#output.screen = this.#notes.screen = this.#conversation;
     yield* this.#conversation.lines();
     // All of it has been sent. With --wait, answers may still come.
-    if (wait === Infinity) this.#stop.request(EXIT.ended);
+    if (wait === Infinity && this.#conversation !== null) {
+      this.#stop.request(EXIT.ended);
+    }
   }
 
   /** Gives the terminal back. */
   async #endConversation(): Promise<void> {
-    await this.#conversation?.[Symbol.asyncDispose]();
+    const conversation = this.#conversation;
+    this.#conversation = null;
+    await conversation?.[Symbol.asyncDispose]();
     this.#output.screen = this.#notes.screen = null;
   }
 

@@ -1,21 +1,45 @@
-import { promptSecret } from "@std/cli/prompt-secret";
 import { basicAuth } from "../../internal.ts";
 import { usageError } from "../errors.ts";
 import { BEARER_VARIABLE, mayRead, USER_VARIABLE } from "./variables.ts";
 import type { Sources } from "./sources.ts";
+
+/** What may ask for an `Authorization` header. */
+interface Asked {
+  readonly user: string | undefined;
+  readonly bearer: string | undefined;
+  /** Whether a header says it already. */
+  readonly given: boolean;
+}
 
 /**
  * The value of `Authorization` that the options or the environment ask for.
  *
  * @returns `null` if nothing asks for one.
  */
-export function authorization(
-  { user, bearer, given }: {
-    user: string | undefined;
-    bearer: string | undefined;
-    /** Whether a header says it already. */
-    given: boolean;
-  },
+export function authorization(asked: Asked, sources: Sources): string | null {
+  const user = userOf(asked, sources);
+  if (user !== null) return basic(user, sources);
+  const { bearer, given } = asked;
+  if (bearer !== undefined) {
+    return `Bearer ${secret("--bearer", bearer, sources)}`;
+  }
+  const bearerVariable = given ? undefined : variable(BEARER_VARIABLE);
+  return bearerVariable === undefined ? null : `Bearer ${bearerVariable}`;
+}
+
+/**
+ * The name of the user whose password has to be asked for.
+ *
+ * @returns `null` if none has to.
+ */
+export function withoutPassword(asked: Asked, sources: Sources): string | null {
+  const user = userOf(asked, sources);
+  return user === null || user.includes(":") ? null : user;
+}
+
+/** The name of a user, perhaps with a password, that basic authentication is asked for with. */
+function userOf(
+  { user, bearer, given }: Asked,
   sources: Sources,
 ): string | null {
   const asked = [
@@ -26,17 +50,8 @@ export function authorization(
   if (asked.length > 1) {
     throw usageError(`${asked.join(" and ")} exclude each other`);
   }
-  if (user !== undefined) {
-    return basic(secret("--user", user, sources), sources);
-  }
-  if (bearer !== undefined) {
-    return `Bearer ${secret("--bearer", bearer, sources)}`;
-  }
-  if (given) return null;
-  const userVariable = variable(USER_VARIABLE);
-  if (userVariable !== undefined) return basic(userVariable, sources);
-  const bearerVariable = variable(BEARER_VARIABLE);
-  return bearerVariable === undefined ? null : `Bearer ${bearerVariable}`;
+  if (user !== undefined) return secret("--user", user, sources);
+  return asked.length > 0 ? null : variable(USER_VARIABLE) ?? null;
 }
 
 /** The header that one `--header` gives, or all of those in its `@FILE`. */
@@ -78,17 +93,11 @@ export function secret(
 
 function basic(user: string, sources: Sources): string {
   const colon = user.indexOf(":");
-  return colon === -1
-    ? basicAuth(user, sources.ask(user, askPassword))
-    : basicAuth(user.slice(0, colon), user.slice(colon + 1));
-}
-
-function askPassword(user: string): string {
-  // The question goes to standard output, which may be the data's.
-  const password = Deno.stdin.isTerminal() && Deno.stdout.isTerminal()
-    ? promptSecret(`Password of ${user}:`, { mask: "" })
-    : null;
-  if (password !== null) return password;
+  if (colon !== -1) {
+    return basicAuth(user.slice(0, colon), user.slice(colon + 1));
+  }
+  const password = sources.passwords.get(user);
+  if (password !== undefined) return basicAuth(user, password);
   throw usageError(
     "The password of --user is missing, and there is no terminal to ask on: " +
       `give NAME:PASSWORD, @FILE or ${USER_VARIABLE}`,

@@ -8,10 +8,10 @@ import type { Arguments } from "./parse.ts";
  * standard input, which can be read once, are kept.
  */
 export class Sources {
+  /** The passwords that were asked for on the terminal, by the names of their users. */
+  readonly passwords = new Map<string, string>();
   readonly #input: Uint8Array | null;
   readonly #pipes = new Map<string, Uint8Array>();
-  /** What was asked on the terminal. */
-  readonly #answers = new Map<string, string>();
 
   /** @param input All of standard input, `null` if no option names it. */
   constructor(input: Uint8Array | null = null) {
@@ -36,13 +36,6 @@ export class Sources {
   /** Reads the text that an option names. */
   text(option: string, path: string): string {
     return new TextDecoder().decode(this.bytes(option, path));
-  }
-
-  /** Asks, unless it has asked this before. */
-  ask(question: string, ask: (question: string) => string): string {
-    const answer = this.#answers.get(question) ?? ask(question);
-    this.#answers.set(question, answer);
-    return answer;
   }
 }
 

@@ -23,7 +23,12 @@ import {
 import { Sources } from "./sources.ts";
 import type { Choice, ValueName } from "./table.ts";
 import type { ReplayOptions } from "../../../replay.ts";
-import { authorization, headerLines, secret } from "./secrets.ts";
+import {
+  authorization,
+  headerLines,
+  secret,
+  withoutPassword,
+} from "./secrets.ts";
 import { decodeText } from "../terminal/text.ts";
 
 /** How messages are written. */
@@ -481,13 +486,28 @@ function headers(
   return mayChange ? () => readHeaders(args, sources) : first;
 }
 
+/**
+ * The name of the user whose password has to be asked for before the settings can be
+ * read; `null` if none has to.
+ */
+export function missingPassword(
+  args: Arguments,
+  sources: Sources,
+): string | null {
+  return withoutPassword(asked(args, headerList(args, sources)), sources);
+}
+
+function asked(args: Arguments, headers: HeaderList) {
+  return {
+    user: args.get("user"),
+    bearer: args.get("bearer"),
+    given: headers.some(([name]) => name.toLowerCase() === "authorization"),
+  };
+}
+
 function readHeaders(args: Arguments, sources: Sources): HeaderList {
   const list = headerList(args, sources);
-  const given = list.some(([name]) => name.toLowerCase() === "authorization");
-  const value = authorization(
-    { user: args.get("user"), bearer: args.get("bearer"), given },
-    sources,
-  );
+  const value = authorization(asked(args, list), sources);
   return value === null ? list : [...list, ["Authorization", value]];
 }
 
