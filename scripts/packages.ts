@@ -169,7 +169,7 @@ ${sources}      };
             pkgs.lib.optional pkgs.stdenv.isLinux pkgs.autoPatchelfHook;
           buildInputs =
             pkgs.lib.optional pkgs.stdenv.isLinux pkgs.stdenv.cc.cc.lib;
-          # The script is at the end of the executable, where strip would cut it off.
+          # strip could cut off the script, which is embedded in the executable.
           dontStrip = true;
           installPhase = ''
             install -D wstap $out/bin/wstap

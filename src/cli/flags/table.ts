@@ -132,7 +132,7 @@ export const GROUPS = {
       name: "decompress",
       value: "METHOD",
       choices: ["gzip", "deflate", "deflate-raw", "zstd"],
-      help: "inflate binary ones: gzip, deflate(-raw), zstd",
+      help: "inflate binary messages: gzip, deflate(-raw), zstd",
       text: "Decompresses each binary message, up to 64 MiB. The result " +
         "counts as text if it is UTF-8. A message that cannot be " +
         "decompressed, is cut off, or is larger ends the run with exit " +
