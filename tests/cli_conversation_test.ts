@@ -15,7 +15,7 @@ function terminalTest(name: string, fn: () => Promise<void>) {
 }
 
 /** How long any wait may take, in milliseconds. */
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 /** Waits until `check` gives true. */
 async function until(

@@ -8,7 +8,7 @@ import { PATIENCE, run, start } from "./fixtures/cli.ts";
 import { command, output, workplace } from "./fixtures/command.ts";
 import { type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
-import { eventually } from "./fixtures/wait.ts";
+import { eventually, quietPort } from "./fixtures/wait.ts";
 
 const windows = Deno.build.os === "windows";
 
@@ -29,8 +29,7 @@ function silent() {
 
 /** The URL of a port that nothing listens on. */
 function nowhere(): string {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return `ws://127.0.0.1:${listener.addr.port}/`;
+  return `ws://127.0.0.1:${quietPort()}/`;
 }
 
 for (const capture of ["preflight", "direct", "none"]) {
@@ -103,7 +102,7 @@ Deno.test("--duration before --count ends with 8, and without --count with 0", a
   await using server = serve((request) =>
     accept(request, (socket) => socket.send("one"))
   );
-  const args = ["-q", "--duration", "400ms", server.url];
+  const args = ["-q", "--duration", "2s", server.url];
   const { code, stdout, stderr } = await run(["-n", "2", ...args]);
   assertEquals(
     [code, stdout, stderr],
@@ -129,17 +128,17 @@ Deno.test("--duration ends a handshake that is not answered, with 4", async () =
 
 Deno.test("--duration ends the delays of --reconnect, with 4 if there was no connection", async () => {
   const { code, stderr } = await run(
-    ["-r", "-q", "--duration", "600ms", "--min-delay", "1h", "--max-delay"]
+    ["-r", "-q", "--duration", "2s", "--min-delay", "1h", "--max-delay"]
       .concat("1h", nowhere()),
   );
   assertEquals(code, 4);
   assertMatch(
     stderr,
-    /^wstap: Cannot connect to .*; connecting again in 3600 s\nwstap: No connection within 0.6 s\n$/,
+    /^wstap: Cannot connect to .*; connecting again in 3600 s\nwstap: No connection within 2.0 s\n$/,
   );
   await using server = feed(["one"]);
   const later = await run(
-    ["-r", "-q", "--duration", "2s", "--min-delay", "1h", "--max-delay"]
+    ["-r", "-q", "--duration", "3s", "--min-delay", "1h", "--max-delay"]
       .concat("1h", server.url),
   );
   assertEquals([later.code, later.stdout], [0, "one\n"]);
@@ -200,7 +199,7 @@ Deno.test("--stop-on says after which codes the run ends", async () => {
 
   connections = 0;
   const none = await run(
-    [...args, "none", "--duration", "2s", server.url],
+    [...args, "none", "--duration", "4s", server.url],
   );
   assert(connections >= 4, `${connections}`);
   assertEquals(none.code, 0, none.stderr);
@@ -223,11 +222,11 @@ Deno.test("--wait ends after the answers to what was read", async () => {
   );
   const began = performance.now();
   const { code, stdout, stderr } = await run(
-    ["-q", "-w", "300ms", "-s", "a", server.url],
+    ["-q", "-w", "1500ms", "-s", "a", server.url],
     { stdin: "b\nc\n" },
   );
   assertEquals([code, stdout, stderr], [0, "got a\ngot b\ngot c\n", ""]);
-  assert(performance.now() - began >= 300);
+  assert(performance.now() - began >= 1500);
   const short = await run(["-q", "-w", "100ms", "-n", "9", server.url]);
   assertEquals(
     [short.code, short.stderr],
@@ -243,24 +242,24 @@ Deno.test("--wait counts from the last message", async () => {
         if (left-- > 0 && socket.readyState === WebSocket.OPEN) {
           socket.send(`${left}`);
         }
-      }, 100);
+      }, 300);
       socket.onclose = () => clearInterval(timer);
     })
   );
-  const { code, stdout } = await run(["-q", "-w", "600ms", server.url]);
+  const { code, stdout } = await run(["-q", "-w", "1500ms", server.url]);
   assertEquals([code, stdout], [0, "7\n6\n5\n4\n3\n2\n1\n0\n"]);
 });
 
 Deno.test("--wait does not count while connecting, nor while standard input goes on", async () => {
   await using slow = rawServer(async (peer) => {
     await peer.readHead();
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise((resolve) => setTimeout(resolve, 1600));
     await peer.upgrade();
     await peer.send("late");
     await peer.waitForEnd();
   });
   const late = await run(
-    ["-q", "-w", "200ms", "--capture", "direct", slow.url],
+    ["-q", "-w", "1s", "--capture", "direct", slow.url],
   );
   assertEquals([late.code, late.stdout], [0, "late\n"]);
 
@@ -289,7 +288,7 @@ Deno.test("--wait does not count between two connections", async () => {
     })
   );
   await using running = start(
-    ["-q", "-r", "-w", "200ms", "--capture", "none", "--min-delay", "2s"]
+    ["-q", "-r", "-w", "1s", "--capture", "none", "--min-delay", "2s"]
       .concat("--max-delay", "2s", server.url),
     { stdin: "open" },
   );
@@ -308,7 +307,7 @@ Deno.test("--no-input leaves standard input to others", async () => {
     })
   );
   const { code, stdout } = await run(
-    ["-q", "--no-input", "-w", "300ms", "-s", "said", server.url],
+    ["-q", "--no-input", "-w", "1500ms", "-s", "said", server.url],
     { stdin: "secret\n" },
   );
   assertEquals([code, stdout], [0, "one\n"]);

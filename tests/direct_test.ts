@@ -1,6 +1,11 @@
 /** What only our own socket does; contract_test.ts has what all of them do. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertRejects,
+} from "@std/assert";
 import {
   ConnectionClosedError,
   type ConnectOptions,
@@ -19,7 +24,13 @@ import { certificates } from "./fixtures/certs.ts";
 import { spawnServer } from "./fixtures/child.ts";
 import { runClient } from "./fixtures/client.ts";
 import { acceptKey, frame, type Peer, rawServer } from "./fixtures/raw.ts";
-import { delay, eventually, untilStill, within } from "./fixtures/wait.ts";
+import {
+  delay,
+  eventually,
+  staysPending,
+  untilStill,
+  within,
+} from "./fixtures/wait.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -151,7 +162,7 @@ test("direct cuts a peer that never answers a close, and at once where the signa
     if (aborted) controller.abort();
     else await connection.close();
     assertEquals((await connection.closed).clean, false);
-    await within(ended.promise, 5_000, "the server to see the end");
+    await within(ended.promise, 60_000, "the server to see the end");
   }
 });
 
@@ -167,15 +178,10 @@ test("direct cuts a peer that reads nothing while a send waits", async () => {
     do {
       waiting = it.connection.send(chunk);
       waiting.catch(() => {});
-    } while (
-      await Promise.race([
-        waiting.then(() => true),
-        delay(100).then(() => false),
-      ])
-    );
+    } while (!await staysPending(waiting));
     if (aborted) controller.abort();
     else it.connection.close();
-    const end = await within(it.connection.closed, 5_000, "the end");
+    const end = await within(it.connection.closed, 60_000, "the end");
     assertEquals(end, { code: 1006, reason: "", clean: false });
     await assertRejects(() => waiting, ConnectionClosedError);
   }
@@ -194,24 +200,24 @@ test("direct keeps no process alive whose peer never answers a close", async () 
 });
 
 test("direct sends the close frame that answers the peer's, and lets the peer end TCP first", async () => {
-  await using it = await link("direct");
-  await it.peer.closeFrame(4001, "bye");
-  assertEquals(await it.connection.recv(), null);
-  assertEquals((await takeClose(it.peer)).code, 4001);
-  // RFC 6455 section 7.1.1: what is still under way reaches it.
-  let gone = false;
-  const left = it.peer.waitForEnd().then(() => gone = true);
-  await delay(100);
-  assertEquals(gone, false);
-  await it.peer.conn.closeWrite();
-  await left;
+  for (const ends of [true, false]) {
+    await using it = await link("direct");
+    const start = performance.now();
+    await it.peer.closeFrame(4001, "bye");
+    assertEquals(await it.connection.recv(), null);
+    assertEquals((await takeClose(it.peer)).code, 4001);
+    // RFC 6455 section 7.1.1: what is still under way reaches it.
+    if (ends) await it.peer.conn.closeWrite();
+    await it.peer.waitForEnd();
+    if (!ends) assertGreaterOrEqual(performance.now() - start, 240);
+  }
 });
 
 test("direct ends TCP by itself where the peer does not", async () => {
   await using it = await link("direct");
   await it.peer.closeFrame(1000);
   await takeClose(it.peer);
-  await within(it.peer.waitForEnd(), 5_000, "the end of TCP");
+  await within(it.peer.waitForEnd(), 60_000, "the end of TCP");
 });
 
 const VIOLATIONS: [what: string, bytes: Uint8Array, code: number][] = [
@@ -333,9 +339,9 @@ test("direct completes a close while the feed is held back", async () => {
 test("direct does not take being held back for idleness", async () => {
   await using server = rawServer(flood({ count: 0 }));
   const connection = await connectUntilFull(server.url, {
-    idleTimeout: "100ms",
+    idleTimeout: "500ms",
   });
-  await delay(300);
+  await delay(1000);
   assert(
     await Promise.race([connection.closed, true]) === true,
     "it is still open",
@@ -353,14 +359,14 @@ test("direct counts the time of idleness from the moment at which it reads on", 
     await peer.waitForEnd();
   });
   const connection = await connectUntilFull(server.url, {
-    idleTimeout: "400ms",
+    idleTimeout: "700ms",
   });
-  await delay(700);
+  await delay(1200);
   assertEquals((await connection.recvBatch(0)).length, 101);
   const start = performance.now();
   const { reason } = await connection.closed;
   assertEquals(reason, "idle timeout");
-  assert(performance.now() - start > 300);
+  assert(performance.now() - start > 600);
 });
 
 test("direct asks for http/1.1 by ALPN, and trusts no authority but the usual ones unasked", async () => {
@@ -406,5 +412,5 @@ test("direct lets timers fire while a feed never pauses and nobody waits for any
   clearInterval(timer);
   const milliseconds = performance.now() - start;
   assertEquals(received, count);
-  assert(ticks > milliseconds / 100, `${ticks} ticks in ${milliseconds} ms`);
+  assert(ticks > milliseconds / 300, `${ticks} ticks in ${milliseconds} ms`);
 });

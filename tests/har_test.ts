@@ -24,7 +24,7 @@ async function replayed(recording: string | URL, options: ReplayOptions = {}) {
   });
   const connection = await connect(feed.url, { protocols: ["x", "events.v1"] });
   const { protocol } = connection;
-  const got = await within(receive(connection), 20_000, "the end of the feed");
+  const got = await within(receive(connection), 60_000, "the end of the feed");
   return { protocol, messages: got.messages, code: got.code };
 }
 
@@ -154,7 +154,7 @@ Deno.test("a start of the handshake by another clock counts for nothing", async 
     const start = performance.now();
     const { messages } = await replayed(it.path, { speed: 1 });
     assertEquals(messages, ["a"]);
-    assertLess(performance.now() - start, 5000);
+    assertLess(performance.now() - start, 50_000); // it would be years
   }
 });
 
@@ -363,7 +363,7 @@ Deno.test("a HAR of more than 256 MiB is refused before it is read", async () =>
     error.message,
     `Cannot replay ${it.path}: a HAR may have 256 MiB, and this one has 257 MiB`,
   );
-  assertLess(performance.now() - start, 2000);
+  assertLess(performance.now() - start, 20_000);
 });
 
 Deno.test("an entry of a file of lines is refused", async () => {

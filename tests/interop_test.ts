@@ -39,7 +39,7 @@ async function start(program: string, args: string[]) {
   try {
     let text = "";
     while (!text.includes("\n")) {
-      const { value } = await within(lines.read(), 20_000, program);
+      const { value } = await within(lines.read(), 60_000, program);
       if (value === undefined) throw new Error(`${program} did not start`);
       text += value;
     }
@@ -119,7 +119,7 @@ async function exchange(port: number, agreement: Agreement): Promise<void> {
     for (const message of MESSAGES) await connection.send(message);
   })();
   for (const message of MESSAGES) {
-    assertEquals(await within(connection.recv(), 10_000, "an echo"), message);
+    assertEquals(await within(connection.recv(), 60_000, "an echo"), message);
   }
   await sending;
   assertEquals((await connection.close()).clean, true);

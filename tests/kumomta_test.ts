@@ -17,7 +17,7 @@ each.test("leaving the loop over a daemon that answers no close takes closeTimeo
     closeTimeout: "200ms",
   });
   const [connection] = (await feed.next()).value!;
-  await within(feed.return(), 2000, "return()");
+  await within(feed.return(), 4000, "return()");
   const { code, clean } = await connection.closed;
   assertEquals([code, clean], [1006, false]);
   daemon.restart(); // only the peer can end Deno's WebSocket

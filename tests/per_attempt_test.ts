@@ -137,7 +137,7 @@ each.test("lastMessageAt is the time of the last message, not of the end", async
     }
     await peer.send("one");
     await peer.send("two");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     times.push(Date.now());
     peer.end();
   });
@@ -283,7 +283,7 @@ for (const [name, given] of FAILURES) {
     const { url = nobody(), options } = given(never as unknown as () => never);
     const late = { ...SOON, handshakeTimeout: "50ms", ...options } as const;
     const error = await assertRejects(
-      () => within(drain(url, { ...late, maxAttempts: 2 }), 5000, "the end"),
+      () => within(drain(url, { ...late, maxAttempts: 2 }), 60_000, "the end"),
       DOMException,
       "No connection within 50 ms",
     );
@@ -293,12 +293,14 @@ for (const [name, given] of FAILURES) {
     const reason = new Error("enough");
     const running = drain(url, { ...options, signal: stop.signal });
     setTimeout(() => stop.abort(reason), 10);
-    const thrown = await assertRejects(() => within(running, 5000, "the end"));
+    const thrown = await assertRejects(() =>
+      within(running, 60_000, "the end")
+    );
     assertStrictEquals(thrown, reason);
 
     const generator = connections(url, options);
     const pending = generator.next();
-    await within(generator.return(), 5000, "return()");
+    await within(generator.return(), 60_000, "return()");
     assertEquals(await pending, { done: true, value: undefined });
   });
 
@@ -336,14 +338,14 @@ test("the time of a function counts into handshakeTimeout", async () => {
   await assertRejects(
     () =>
       drain(async () => {
-        await new Promise((resolve) => setTimeout(resolve, 1000));
+        await new Promise((resolve) => setTimeout(resolve, 2000));
         return server.url;
-      }, { capture: "direct", handshakeTimeout: 1.5, maxAttempts: 1 }),
+      }, { capture: "direct", handshakeTimeout: 3, maxAttempts: 1 }),
     DOMException,
-    "No connection within 1500 ms",
+    "No connection within 3000 ms",
   );
   assertEquals(server.connections, 1);
-  assertLess(performance.now() - start, 2400); // not the sum of both
+  assertLess(performance.now() - start, 4900); // not the sum of both
 });
 
 const INVALID: [
@@ -373,7 +375,7 @@ test("what a function returns is checked as an argument is", async () => {
   for (const [type, message, url, options] of INVALID) {
     const given = { retryIf: () => true, ...options as object };
     await assertRejects(
-      () => within(drain(url as UrlSource, given), 5000, "the end"),
+      () => within(drain(url as UrlSource, given), 60_000, "the end"),
       type,
       message,
     );
@@ -389,9 +391,9 @@ test("the signal of an attempt aborts with the loop, and not at the timeout of a
     peer.end();
   });
   const { attempts, ask } = recorder(() => server.url);
-  const generator = connections(ask, { ...QUICK, handshakeTimeout: "50ms" });
+  const generator = connections(ask, { ...QUICK, handshakeTimeout: "1s" });
   await generator.next();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, 1200));
   const [attempt] = attempts;
   assertEquals(attempt!.signal.aborted, false);
   await generator.return();

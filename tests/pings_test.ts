@@ -21,7 +21,7 @@ function writeFrame(
 /** Reads frames up to the next ping, and gives its payload. */
 async function takePing(peer: Peer): Promise<Uint8Array> {
   for (;;) {
-    const next = await within(peer.readFrame(), 5000, "a ping");
+    const next = await within(peer.readFrame(), 60_000, "a ping");
     if (next?.opcode === 9) return next.payload;
   }
 }
@@ -71,8 +71,8 @@ Deno.test("a pong that comes twice, or for a ping that was forgotten, answers no
   const counting = countingSignal();
   const { signal } = counting;
   const forgotten = it.connection.ping({ timeout: "50ms", signal });
-  const late = await takePing(it.peer);
   assertEquals(counting.listeners, 1);
+  const late = await takePing(it.peer);
   const error = await assertRejects(() => forgotten, DOMException);
   assertEquals(error.name, "TimeoutError");
   assertEquals(counting.listeners, 0);
@@ -120,11 +120,11 @@ Deno.test("pingInterval drops a connection whose pong does not come, and says so
   await writeFrame(it.peer, 10, await takePing(it.peer));
   const start = performance.now();
   const error = await assertRejects(
-    () => within(it.connection.recv(), 5000, "the loss"),
+    () => within(it.connection.recv(), 60_000, "the loss"),
     ConnectionClosedError,
   );
   assertEquals([error.code, error.reason], [1006, "ping timeout"]);
-  assert(performance.now() - start < 2000);
+  assert(performance.now() - start < 15_000); // 20 seconds by default
   assertEquals((await it.connection.closed).reason, "ping timeout");
 });
 
@@ -143,14 +143,14 @@ Deno.test("pingInterval keeps a connection whose pongs come", async () => {
 Deno.test("pingInterval does not take its own pause for a missing pong", async () => {
   await using it = await link("direct", {
     pingInterval: "20ms",
-    pingTimeout: "60ms",
+    pingTimeout: "800ms",
     maxBuffer: { messages: 4 },
   });
   // Past a quarter of the buffer nothing is read, so no pong is seen.
   await it.peer.send("a");
   await it.peer.send("b");
   await it.peer.send("c");
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await new Promise((resolve) => setTimeout(resolve, 1500));
   const answering = (async () => {
     for (let i = 0; i < 5; i++) {
       await writeFrame(it.peer, 10, await takePing(it.peer));
@@ -174,7 +174,7 @@ Deno.test("connections() connects again after a ping timeout", async () => {
   const feed = connections(server.url, {
     capture: "direct",
     pingInterval: "30ms",
-    pingTimeout: "60ms",
+    pingTimeout: "600ms",
     minDelay: 0,
     maxDelay: 0,
   });
@@ -188,8 +188,8 @@ Deno.test("connections() connects again after a ping timeout", async () => {
 
 /** How long a stopped server is waited for: an interval, a timeout, and what a busy machine may add. */
 const INTERVAL = 100;
-const TIMEOUT = 300;
-const SLACK = 1500;
+const TIMEOUT = 600;
+const SLACK = 30_000;
 
 Deno.test({
   name: "a server that is stopped is noticed, and the next one is connected to",
@@ -202,7 +202,7 @@ Deno.test({
       capture: "direct",
       pingInterval: `${INTERVAL}ms`,
       pingTimeout: `${TIMEOUT}ms`,
-      handshakeTimeout: "500ms", // the kernel still accepts for it
+      handshakeTimeout: "2s", // the kernel still accepts for it
       minDelay: 0,
       maxDelay: 0,
     });
@@ -213,7 +213,7 @@ Deno.test({
       if (urls.length === 2) break;
       Deno.kill(stopped.pid, "SIGSTOP");
       const start = performance.now();
-      const { code, reason } = await within(connection.closed, 10_000, "it");
+      const { code, reason } = await within(connection.closed, 60_000, "it");
       const took = performance.now() - start;
       assertEquals([code, reason], [1006, "ping timeout"]);
       assert(took < INTERVAL + TIMEOUT + SLACK, `${took} ms`);
@@ -239,7 +239,7 @@ Deno.test({
       assertEquals(JSON.parse(await connection.recv() ?? ""), { seq: 0 });
       if (++times === 2) break;
       Deno.kill(server.pid, "SIGSTOP");
-      await within(connection.closed, 10_000, "the loss");
+      await within(connection.closed, 60_000, "the loss");
       Deno.kill(server.pid, "SIGCONT");
     }
     assertEquals(times, 2);

@@ -439,7 +439,7 @@ Deno.test("an abort ends the wait for a proxy that never answers", async () => {
       DOMException,
     );
     assertEquals(error.name, "TimeoutError");
-    assert(performance.now() - start < 5000);
+    assert(performance.now() - start < 25_000); // 30 seconds by default
   }
 });
 
@@ -485,7 +485,7 @@ Deno.test("a proxy whose certificate is not trusted, or that speaks no TLS, is b
       () =>
         connectWebSocket("ws://feed.invalid/", {
           capture: "direct",
-          handshakeTimeout: "5s",
+          handshakeTimeout: "60s",
           http: { proxy: { url: `https://user:s3cret@localhost:${port}` } },
         }),
       HandshakeError,
@@ -510,7 +510,7 @@ Deno.test("a proxy's refusal with a slow body is told with what came of it, at t
   const connect = (signal?: AbortSignal) =>
     connectWebSocket("ws://feed.invalid/", {
       capture: "direct",
-      handshakeTimeout: "300ms",
+      handshakeTimeout: "1500ms",
       http: { proxy: { url: `http://127.0.0.1:${proxy.port}` } },
       ...(signal && { signal }),
     });

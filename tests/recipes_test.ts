@@ -155,7 +155,7 @@ Deno.test({
       await eventually(
         () => info().then(({ streams }) => streams === 0, () => false),
         "nats-server answers",
-        10_000,
+        60_000,
       );
       const hosts = {
         "wss://feed.example": server.url,

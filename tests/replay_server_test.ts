@@ -5,7 +5,7 @@ import { Client, Server } from "../src/replay/server.ts";
 import { encodeClose, encodeFrame, OPCODE } from "../src/websocket/frame.ts";
 import { delay, eventually, within } from "./fixtures/wait.ts";
 
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 const HEAD = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n" +
   "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
@@ -244,7 +244,7 @@ Deno.test("connections that arrive while the server is disposed of are ended, to
     () => Deno.connect({ hostname: "127.0.0.1", port }),
   );
   const conns = await Promise.all(connecting);
-  await within(server[Symbol.asyncDispose](), 5_000, "the end of the server");
+  await within(server[Symbol.asyncDispose](), 60_000, "the end of the server");
   for (const conn of conns) {
     const end = conn.read(new Uint8Array(1)).catch(() => null);
     assertEquals(await within(end, PATIENCE, "the end of TCP"), null);

@@ -27,36 +27,22 @@ import {
 } from "./fixtures/captures.ts";
 import { spawnServer } from "./fixtures/child.ts";
 import { frame, type Peer } from "./fixtures/raw.ts";
-import { delay, eventually, within } from "./fixtures/wait.ts";
+import {
+  block,
+  delay,
+  eventually,
+  quickly,
+  staysPending,
+  within,
+} from "./fixtures/wait.ts";
 
 type Connection = WebSocketConnection<string | Uint8Array>;
 
 const LOST = { code: 1006, reason: "", clean: false };
 
-/** Keeps the process from doing anything, without keeping the processor busy. */
-function block(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
-
 /** How a promise settles: its error's name, if it rejects. */
 function outcomeOf(promise: Promise<unknown>): Promise<string> {
   return promise.then(() => "resolved", (error) => (error as Error).name);
-}
-
-/**
- * How a promise settles within a bound. It waits in ten steps: a process that was
- * stopped would find one long wait over before anything else has had its turn.
- */
-async function settled(promise: Promise<unknown>, ms: number): Promise<string> {
-  const outcome = outcomeOf(promise);
-  for (let step = 0; step < 10; step++) {
-    const late = Promise.withResolvers<string>();
-    const timer = setTimeout(() => late.resolve("waits"), ms / 10);
-    const result = await Promise.race([outcome, late.promise]);
-    clearTimeout(timer);
-    if (result !== "waits") return result;
-  }
-  return "waits";
 }
 
 /** Sends until a call waits, which fills every buffer on the way to the peer. */
@@ -66,16 +52,14 @@ async function sendUntilFull(
   const block = new Uint8Array(256 * 1024);
   for (;;) {
     const sending = connection.send(block);
-    if (await settled(sending, 300) === "waits") {
-      return { outcome: outcomeOf(sending) };
-    }
+    if (await staysPending(sending)) return { outcome: outcomeOf(sending) };
   }
 }
 
 // --- Binary messages that are not UTF-8 ---
 
 each.test("many binary messages that are not UTF-8 cost no more than they take up", async (capture) => {
-  const COUNT = 262_145;
+  const COUNT = 65_537;
   const maxBuffer = { messages: 4 * COUNT, bytes: 4 * COUNT };
   await using it = await link(capture, { maxBuffer });
   const message = frame(2, new Uint8Array([0xff]));
@@ -86,7 +70,6 @@ each.test("many binary messages that are not UTF-8 cost no more than they take u
   await eventually(
     () => it.connection.buffered.messages === COUNT,
     "the messages",
-    20_000,
   );
   assertEquals(it.connection.buffered.bytes, COUNT);
   const after = Deno.memoryUsage();
@@ -141,7 +124,7 @@ for (const timeout of ["idleTimeout", "messageTimeout"] as const) {
     const start = performance.now();
     assertEquals(await it.connection.recv(), "a");
     const error = await assertRejects(
-      () => within(it.connection.recv(), 5000, "the loss"),
+      () => within(it.connection.recv(), 60_000, "the loss"),
       ConnectionClosedError,
     );
     assertEquals({ ...LOST, reason }, {
@@ -163,7 +146,7 @@ test("messageTimeout counts no pongs and no pings", async () => {
     50,
   );
   const error = await assertRejects(
-    () => within(it.connection.recv(), 5000, "the loss"),
+    () => within(it.connection.recv(), 60_000, "the loss"),
     ConnectionClosedError,
   );
   clearInterval(timer);
@@ -172,12 +155,12 @@ test("messageTimeout counts no pongs and no pings", async () => {
 
 test("messageTimeout and idleTimeout do not count while reading is held back", async () => {
   await using it = await link("direct", {
-    messageTimeout: "100ms",
-    idleTimeout: "100ms",
+    messageTimeout: "500ms",
+    idleTimeout: "500ms",
     maxBuffer: { messages: 4 },
   });
   await sendAll(it.peer, "a", "b", "c");
-  await delay(400);
+  await delay(1000);
   for (const message of ["a", "b", "c"]) {
     assertEquals(await it.connection.recv(), message);
   }
@@ -188,7 +171,7 @@ test("messageTimeout and idleTimeout do not count while reading is held back", a
 /** Reads frames up to the next ping, and gives its payload. */
 async function takePing(peer: Peer): Promise<Uint8Array> {
   for (;;) {
-    const next = await within(peer.readFrame(), 5000, "a ping");
+    const next = await within(peer.readFrame(), 60_000, "a ping");
     if (next?.opcode === 9) return next.payload;
   }
 }
@@ -196,17 +179,17 @@ async function takePing(peer: Peer): Promise<Uint8Array> {
 test("pingTimeout is put off by the parts of a long message", async () => {
   await using it = await link("direct", {
     pingInterval: "50ms",
-    pingTimeout: "200ms",
+    pingTimeout: "1s",
   });
   await takePing(it.peer);
   const message = frame(1, "x".repeat(1000));
   for (let at = 0; at < message.length; at += 100) {
     await it.peer.write(message.subarray(at, at + 100));
-    await delay(60);
+    await delay(200);
   }
   assertEquals((await it.connection.recv())?.length, 1000);
   const error = await assertRejects(
-    () => within(it.connection.recv(), 5000, "the loss"),
+    () => within(it.connection.recv(), 60_000, "the loss"),
     ConnectionClosedError,
   );
   assertEquals(error.reason, "ping timeout");
@@ -218,12 +201,12 @@ test("pingTimeout and the timeout of ping() do not judge before a pong that has 
   const [connection] = await connectWebSocket(`${server.url}/echo`, {
     capture: "direct",
     pingInterval: "20ms",
-    pingTimeout: "200ms",
+    pingTimeout: "1s",
   });
-  for (let i = 0; i < 5; i++) {
-    const ping = connection.ping({ timeout: "100ms" });
+  for (let i = 0; i < 3; i++) {
+    const ping = connection.ping({ timeout: "1s" });
     await delay(30 * i);
-    block(500);
+    block(1200);
     await ping;
   }
   await connection.close();
@@ -300,13 +283,18 @@ each.test("heartbeat is not sent while more than 1 MiB waits to be sent", async 
 
 test("a reset while reading is held back: sends and pings reject, and what arrived stays readable", async () => {
   await using it = await link("direct", { maxBuffer: { messages: 4 } });
-  await sendAll(it.peer, "a", "b", "c");
-  await buffered(it.connection, 3).catch(() => {});
+  // In one read, as the first one is enough to hold reading back.
+  const frames = ["a", "b", "c"].flatMap((text) => [...frame(1, text)]);
+  await it.peer.write(new Uint8Array(frames));
+  await buffered(it.connection, 3);
   const { outcome: waiting } = await sendUntilFull(it.connection);
   const ping = outcomeOf(it.connection.ping());
   it.peer.end(); // with unread bytes: a reset
-  assertEquals(await within(waiting, 5000, "send()"), "ConnectionClosedError");
-  assertEquals(await within(ping, 5000, "ping()"), "ConnectionClosedError");
+  assertEquals(
+    await within(waiting, 60_000, "send()"),
+    "ConnectionClosedError",
+  );
+  assertEquals(await within(ping, 60_000, "ping()"), "ConnectionClosedError");
   for (let i = 0; i < 3; i++) {
     const error = await assertRejects(
       () => it.connection.send("x"),
@@ -328,8 +316,8 @@ each.test("close() ends recv(), send() and closed within closeTimeout where the 
   await it.peer.closeFrame(1001);
   const receiving = outcomeOf(it.connection.recv());
   const start = performance.now();
-  const closed = await within(it.connection.close(), 5000, "close()");
-  assertLess(performance.now() - start, 1000);
+  const closed = await within(it.connection.close(), 60_000, "close()");
+  assertLess(performance.now() - start, 4000); // 5 seconds by default
   assert(closed.code === 1006 || closed.code === 1001);
   assertEquals(await sending, "ConnectionClosedError");
   assertEquals(await receiving, "resolved");
@@ -367,7 +355,7 @@ each.test("writer.abort() ends a write that waits", async (capture) => {
   const writing = outcomeOf(writer.write("x"));
   await delay(50);
   const aborting = writer.abort(new Error("enough"));
-  await within(aborting, 5000, "abort()");
+  await within(aborting, 60_000, "abort()");
   assertEquals(await writing, "Error");
   await filling;
 });
@@ -387,8 +375,8 @@ each.test("writer.close() and writable.close() take no longer than closeTimeout"
       writer.releaseLock();
       closing = writable.close();
     }
-    assert(await settled(closing, 5000) !== "waits");
-    assertLess(performance.now() - start, 2000);
+    await outcomeOf(closing);
+    assertLess(performance.now() - start, 4000); // 5 seconds by default
     assertEquals((await it.connection.closed).code, 1006);
     await Promise.all([writing, filling]);
   }
@@ -405,17 +393,19 @@ each.test("close() ends a pipeTo that waits for a peer that reads nothing", asyn
   );
   await delay(1000);
   stop.abort();
-  await within(it.connection.close(), 5000, "close()");
+  await within(it.connection.close(), 60_000, "close()");
   assert(["ConnectionClosedError", "AbortError"].includes(await piping));
 });
 
 each.test("close() takes no longer than closeTimeout, also where the peer answers and never ends TCP", async (capture) => {
-  await using it = await link(capture, { closeTimeout: "100ms" });
-  const start = performance.now();
-  const closing = it.connection.close();
-  await answerClose(it.peer);
-  await closing;
-  assertLess(performance.now() - start, 240);
+  await quickly(240, async () => { // 250, where only the end of TCP is waited for
+    await using it = await link(capture, { closeTimeout: "100ms" });
+    const start = performance.now();
+    const closing = it.connection.close();
+    await answerClose(it.peer);
+    await closing;
+    return performance.now() - start;
+  });
 });
 
 // --- Iterations ---
@@ -433,9 +423,9 @@ for (const [name, iterate] of Object.entries(WAITING)) {
     const waiting = [iterator.next(), iterator.next()];
     await delay(20);
     const end = { done: true, value: undefined } as const;
-    assertEquals(await within(iterator.return!(), 1000, "return()"), end);
+    assertEquals(await within(iterator.return!(), 60_000, "return()"), end);
     for (const next of waiting) {
-      assertEquals(await within(next, 1000, "next()"), end);
+      assertEquals(await within(next, 60_000, "next()"), end);
     }
     assertEquals(await iterator.next(), end);
     await it.peer.send("a");
@@ -451,8 +441,8 @@ each.test("return() of batches() leaves what it has collected for the next call"
   const reader = ReadableStream.from(it.connection.batches("1h")).getReader();
   const read = reader.read();
   await delay(50);
-  await within(batches.return(), 1000, "return()");
-  await within(reader.cancel(), 1000, "cancel()");
+  await within(batches.return(), 60_000, "return()");
+  await within(reader.cancel(), 60_000, "cancel()");
   assertEquals((await next).done, true);
   assertEquals((await read).done, true);
   assertEquals(await it.connection.recv(), "a");
@@ -475,7 +465,7 @@ test("a ping() that waits lets reading go on up to maxBuffer itself", async () =
   got.push(await it.connection.recv());
   const ping = it.connection.ping();
   await it.peer.write(frame(10, await takePing(it.peer)));
-  assert(await within(ping, 5000, "the pong") > 0);
+  assert(await within(ping, 60_000, "the pong") > 0);
   assertGreaterOrEqual(it.connection.buffered.messages, 29);
   while (got.length < 30) got.push(await it.connection.recv());
   assertEquals(got, Array.from({ length: 30 }, (_, i) => `${i}`));
@@ -486,7 +476,8 @@ test("a ping() that waits does not let more than maxBuffer be read", async () =>
   const ping = outcomeOf(it.connection.ping());
   // Longer than those that are decoded in runs, of which one may be too much.
   for (let i = 0; i < 200; i++) await it.peer.send("x".repeat(2000));
-  await delay(200);
+  await buffered(it.connection, 41);
+  await delay(100);
   assertEquals(it.connection.buffered.messages, 41);
   const closing = it.connection.close();
   await takeClose(it.peer);

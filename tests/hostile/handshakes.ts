@@ -647,7 +647,7 @@ export const heads: HostileCase[] = [
       const flood = encoder.encode("HTTP/1.1 100 Continue\r\n\r\n".repeat(100));
       while (true) await peer.write(flood);
     },
-    options: { handshakeTimeout: "300ms" },
+    options: { handshakeTimeout: "1s" },
     expected: {
       ...native("timeout"),
       direct: `${INVALID}its head is larger than 64 KiB`,
@@ -772,7 +772,7 @@ export const bodies: HostileCase[] = [
       );
       while (true) await peer.write("x".repeat(16 * 1024));
     },
-    options: { handshakeTimeout: "400ms" },
+    options: { handshakeTimeout: "2s" },
     expected: "refused: HTTP error: 503 Service Unavailable",
   },
   {
@@ -799,7 +799,7 @@ export const bodies: HostileCase[] = [
       await peer.write("HTTP/1.1 503 x\r\nContent-Length: 100\r\n\r\nhello");
       await peer.waitForEnd();
     },
-    options: { handshakeTimeout: "300ms" },
+    options: { handshakeTimeout: "2s" },
     expected: "refused: HTTP error: 503 Service Unavailable; body of 5",
   },
   {

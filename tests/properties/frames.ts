@@ -153,15 +153,15 @@ async function receive(
   const messages: (string | Uint8Array)[] = [];
   try {
     while (true) {
-      const message = await within(connection.recv(), 20_000, "a message");
+      const message = await within(connection.recv(), 60_000, "a message");
       if (message === null) break;
       messages.push(message);
     }
   } catch (end) {
-    await within(connection.closed, 5000, "connection.closed");
+    await within(connection.closed, 60_000, "connection.closed");
     return { messages, end };
   }
-  await within(connection.closed, 5000, "connection.closed");
+  await within(connection.closed, 60_000, "connection.closed");
   return { messages, end: null };
 }
 
@@ -243,13 +243,13 @@ const head = (capture: Capture) =>
       try {
         [connection] = await within(
           connectWebSocket(server.url, { capture, redirect: "follow" }),
-          20_000,
+          60_000,
           "an answer",
         );
       } catch (error) {
         return assert(error instanceof HandshakeError, `${error}`);
       }
-      await within(connection.closed, 5000, "connection.closed");
+      await within(connection.closed, 60_000, "connection.closed");
     },
   );
 

@@ -25,8 +25,8 @@ for (const capture of CAPTURES) {
         next += STEP;
         const expected = expectedWith(closesWith(code), capture);
         const { outcome } = await within(
-          observe(`${server.url}/${code}`, capture, {}, 20_000),
-          30_000,
+          observe(`${server.url}/${code}`, capture, {}, 60_000),
+          60_000,
           `${code}`,
         );
         if (!matches(expected, outcome)) {

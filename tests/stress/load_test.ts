@@ -30,7 +30,7 @@ for (const capture of CAPTURES) {
     for (let round = 0; round < 3; round++) {
       await Promise.all(connections.map(async (connection, i) => {
         await connection.send(`${round} ${i}`);
-        const echo = await within(connection.recv(), 30_000, `echo ${i}`);
+        const echo = await within(connection.recv(), 60_000, `echo ${i}`);
         assertEquals(echo, `${round} ${i}`);
       }));
     }

@@ -4,6 +4,7 @@ import { ProtocolError } from "../../src/websocket/protocol_error.ts";
 import { MAX_MESSAGE, Receiver } from "../../src/websocket/receiver.ts";
 import { concat, createReceiver } from "../fixtures/receiver.ts";
 import { closePayload, frame } from "../fixtures/raw.ts";
+import { quickly } from "../fixtures/wait.ts";
 
 const encoder = new TextEncoder();
 
@@ -183,7 +184,7 @@ Deno.test("Receiver stops soon among blocks that inflate to nothing", async () =
     bytes = bytes.subarray(taken);
   } while (receiver.stopped);
   assertEquals(found, [new Uint8Array(), ["ping", new Uint8Array()]]);
-  assert(longest < 200, `${longest} ms`); // about 10 on an idle machine
+  assert(longest < 2000, `${longest} ms`); // about 10 on an idle machine
 });
 
 for (
@@ -240,11 +241,10 @@ function receiveInFragments(size: number): void {
   assertEquals((found[0] as Uint8Array).length, MAX_MESSAGE);
 }
 
-Deno.test("Receiver takes 64 MiB in fragments of 600 kB nearly as fast as in one frame", () => {
+Deno.test("Receiver takes 64 MiB in fragments of 600 kB nearly as fast as in one frame", async () => {
   const one = measure(() => receiveInFragments(MAX_MESSAGE));
-  const many = measure(() => receiveInFragments(600_000));
-  // 1.1 on an idle machine; 10 if each fragment copies the message.
-  assert(many < one * 4, `${many} ms against ${one}`);
+  // 1.1 times as long on an idle machine; 10 times if each fragment copies the message.
+  await quickly(one * 4, () => measure(() => receiveInFragments(600_000)));
 });
 
 Deno.test("Receiver copies a long message no more for the fragments behind it, in however many reads they come", () => {
@@ -261,7 +261,7 @@ Deno.test("Receiver copies a long message no more for the fragments behind it, i
   const took = performance.now() - start;
   assertEquals((found[0] as Uint8Array).length, length + 200_000);
   // 100 on an idle machine; an hour if each fragment copies the message.
-  assert(took < 5000, `${took} ms`);
+  assert(took < 60_000, `${took} ms`);
 });
 
 Deno.test("Receiver takes a million fragments of a byte, each in two reads that cut its header", () => {
@@ -281,7 +281,7 @@ Deno.test("Receiver takes a million fragments of a byte, each in two reads that 
     44,
     63,
   ]);
-  assert(took < 10_000, `${took} ms`); // 500 on an idle machine
+  assert(took < 60_000, `${took} ms`); // 500 on an idle machine
 });
 
 Deno.test("Receiver takes control frames byte by byte between the fragments of a message", () => {
