@@ -136,7 +136,7 @@ export async function exercise(
     },
     async "a message sent after a redirect, and a wait for its answer"() {
       const result = await run(
-        ...["-q", "-L", "-s", "hello", "-w", "300ms", `${base}/moved`],
+        ...["-q", "-L", "-s", "hello", "-w", "2s", `${base}/moved`],
       );
       return expect(result, 0, "hello\n");
     },
@@ -151,7 +151,7 @@ export async function exercise(
     },
     async "a run that ends before it has enough"() {
       const result = await run(
-        ...["-q", "-n", "100000", "--duration", "300ms", `${base}/events`],
+        ...["-q", "-n", "100000", "--duration", "3s", `${base}/events`],
       );
       return expect(result, 8, '{"seq":0}\n');
     },
@@ -198,10 +198,7 @@ export async function exercise(
       );
     },
     async "a server that is not there"() {
-      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-      const { port } = listener.addr;
-      listener.close();
-      return expect(await run(`ws://127.0.0.1:${port}/`), 4, "");
+      return expect(await run(`ws://127.0.0.1:${quietPort()}/`), 4, "");
     },
     async "a wrong option"() {
       return expect(await run("--frobnicate", base), 2, "");
@@ -230,6 +227,19 @@ export async function exercise(
     if (problem !== null) failures++;
   }
   return failures;
+}
+
+/** A port that nobody listens on, and that the system gives to nobody by itself. */
+function quietPort(): number {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** Describes how a result differs from the expected one; `null` if it does not. */

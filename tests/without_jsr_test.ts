@@ -7,6 +7,7 @@ import {
 
 import config from "../deno.json" with { type: "json" };
 import importMap from "../without_jsr/import_map.json" with { type: "json" };
+import { quietPort } from "./fixtures/wait.ts";
 
 const folder = new URL("../without_jsr/", import.meta.url);
 const FLAG = "--import-map=without_jsr/import_map.json\n";
@@ -120,11 +121,8 @@ Deno.test("flags.ts picks the stand-ins when asked to", async () => {
 });
 
 Deno.test("flags.ts picks the stand-ins when nothing answers", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
   const { code, stdout, stderr } = await flags({
-    JSR_URL: `http://127.0.0.1:${port}/`,
+    JSR_URL: `http://127.0.0.1:${quietPort()}/`,
   });
   assertEquals({ code, stdout }, { code: 0, stdout: FLAG });
   assertEquals(
