@@ -39,6 +39,7 @@ import {
   rawServer,
   type RawServerOptions,
 } from "./fixtures/raw.ts";
+import { RESOLVING } from "./fixtures/resolving.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { quietPort, within } from "./fixtures/wait.ts";
 
@@ -521,6 +522,7 @@ for (const capture of CAPTURES) {
     name: `a name that is not found is a HandshakeError (${capture})`,
     // There Deno.connect() keeps a handle when a name is not found.
     sanitizeResources: !Deno.version.deno.startsWith("2.5."),
+    ...RESOLVING,
     fn: async () => {
       for (const scheme of ["ws:", "wss:"]) {
         const url = `${scheme}//nope.invalid/`;

@@ -6,7 +6,7 @@ import {
   routeFor,
 } from "../src/proxy/environment.ts";
 import { isExempt, isExemptForDeno } from "../src/proxy/no_proxy.ts";
-import { answerClose } from "./fixtures/captures.ts";
+import { answerClose, test } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { socksProxy, tunnelProxy } from "./fixtures/proxies.ts";
 import { rawServer } from "./fixtures/raw.ts";
@@ -78,7 +78,7 @@ for (
     ["of every host, for isExemptForDeno()", "*", isExemptForDeno],
   ] as const
 ) {
-  Deno.test(`NO_PROXY exempts what it does for Deno's own network: entries ${what}`, async () => {
+  test(`NO_PROXY exempts what it does for Deno's own network: entries ${what}`, async () => {
     const hosts = [
       ...["name.invalid", "a.name.invalid", "myname.invalid", "sub.invalid"],
       ...["a.sub.invalid", "10.1.3.3", "10.1.4.3", "127.0.0.2", "127.0.0.3"],
@@ -215,7 +215,7 @@ for (const secure of [false, true]) {
   const scheme = secure ? "wss:" : "ws:";
   const auth = { username: "user", password: "secret" };
 
-  Deno.test(`direct goes through CONNECT to ${scheme}, with credentials`, async () => {
+  test(`direct goes through CONNECT to ${scheme}, with credentials`, async () => {
     const { ca, server: identity } = await certificates();
     await using server = feed(secure ? identity : undefined);
     await using proxy = tunnelProxy({ auth });
@@ -233,7 +233,7 @@ for (const secure of [false, true]) {
   });
 
   for (const given of [undefined, auth]) {
-    Deno.test(`direct goes through SOCKS5 to ${scheme} ${given ? "with" : "without"} credentials`, async () => {
+    test(`direct goes through SOCKS5 to ${scheme} ${given ? "with" : "without"} credentials`, async () => {
       const { ca, server: identity } = await certificates();
       await using server = feed(secure ? identity : undefined);
       await using proxy = socksProxy(given ? { auth: given } : {});
@@ -255,7 +255,7 @@ for (const secure of [false, true]) {
   }
 }
 
-Deno.test("direct goes through an https: proxy to ws:", async () => {
+test("direct goes through an https: proxy to ws:", async () => {
   const { ca, server: identity } = await certificates();
   await using server = feed();
   await using proxy = tunnelProxy({ identity });
@@ -271,7 +271,7 @@ Deno.test("direct goes through an https: proxy to ws:", async () => {
   await connection.close();
 });
 
-Deno.test("a proxy's refusal is a HandshakeError that says it was the proxy, with its response", async () => {
+test("a proxy's refusal is a HandshakeError that says it was the proxy, with its response", async () => {
   await using proxy = tunnelProxy({
     auth: { username: "user", password: "other" },
   });
@@ -290,7 +290,7 @@ Deno.test("a proxy's refusal is a HandshakeError that says it was the proxy, wit
   assertEquals(/secret|token/.test(Deno.inspect(error)), false);
 });
 
-Deno.test("a SOCKS5 proxy's refusal is a HandshakeError in words", async () => {
+test("a SOCKS5 proxy's refusal is a HandshakeError in words", async () => {
   await using proxy = socksProxy({ reply: 2 });
   await using picky = socksProxy({
     auth: { username: "user", password: "other" },
@@ -322,7 +322,7 @@ Deno.test("a SOCKS5 proxy's refusal is a HandshakeError in words", async () => {
   );
 });
 
-Deno.test("connections() takes no proxy's refusal for an endpoint that is missing", async () => {
+test("connections() takes no proxy's refusal for an endpoint that is missing", async () => {
   await using server = feed();
   const { host } = new URL(server.url);
   const answers = ["404 Not Found", "503 Service Unavailable"];
@@ -350,7 +350,7 @@ Deno.test("connections() takes no proxy's refusal for an endpoint that is missin
   ]);
 });
 
-Deno.test("a proxy's refusal says whether another try may mend it", async () => {
+test("a proxy's refusal says whether another try may mend it", async () => {
   const transient = async (proxy: Deno.Proxy) => {
     const error = await assertRejects(
       () =>
@@ -394,7 +394,7 @@ Deno.test("a proxy's refusal says whether another try may mend it", async () => 
   });
 });
 
-Deno.test("a proxy that hangs up, talks nonsense or is not there is a HandshakeError", async () => {
+test("a proxy that hangs up, talks nonsense or is not there is a HandshakeError", async () => {
   await using garbage = rawServer(async (peer) => {
     await peer.write("SSH-2.0\r\n\r\n");
     peer.end();
@@ -420,7 +420,7 @@ Deno.test("a proxy that hangs up, talks nonsense or is not there is a HandshakeE
   }
 });
 
-Deno.test("an abort ends the wait for a proxy that never answers", async () => {
+test("an abort ends the wait for a proxy that never answers", async () => {
   await using silent = rawServer((peer) => peer.waitForEnd().then(() => {}));
   for (const scheme of ["http", "socks5"]) {
     const start = performance.now();
@@ -443,7 +443,7 @@ Deno.test("an abort ends the wait for a proxy that never answers", async () => {
   }
 });
 
-Deno.test("a fault of the server behind a healthy proxy is not blamed on the proxy", async () => {
+test("a fault of the server behind a healthy proxy is not blamed on the proxy", async () => {
   const { ca, expired, selfSigned } = await certificates();
   for (const identity of [expired, selfSigned, null]) {
     await using server = rawServer(
@@ -472,7 +472,7 @@ Deno.test("a fault of the server behind a healthy proxy is not blamed on the pro
   }
 });
 
-Deno.test("a proxy whose certificate is not trusted, or that speaks no TLS, is blamed", async () => {
+test("a proxy whose certificate is not trusted, or that speaks no TLS, is blamed", async () => {
   const { selfSigned } = await certificates();
   await using untrusted = tunnelProxy({ identity: selfSigned });
   await using plain = rawServer(async (peer) => {
@@ -498,7 +498,7 @@ Deno.test("a proxy whose certificate is not trusted, or that speaks no TLS, is b
   }
 });
 
-Deno.test("a proxy's refusal with a slow body is told with what came of it, at the timeout", async () => {
+test("a proxy's refusal with a slow body is told with what came of it, at the timeout", async () => {
   await using proxy = rawServer(async (peer) => {
     await peer.readHead();
     await peer.write(
@@ -527,7 +527,7 @@ Deno.test("a proxy's refusal with a slow body is told with what came of it, at t
   await assertRejects(() => connect(controller.signal), Error, "enough");
 });
 
-Deno.test("a proxy that says more than its answer, or something else, is refused", async () => {
+test("a proxy that says more than its answer, or something else, is refused", async () => {
   const cases: [answer: string, problem: string][] = [
     ["HTTP/1.1 200 OK\r\n\r\nGARBAGE", "sent more than its answer"],
     ["HTTP/1.1 200 OK\r\nContent-Le", "did not answer in HTTP"],

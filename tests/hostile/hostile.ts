@@ -29,6 +29,7 @@ import {
 } from "@wstap/wstap";
 import { type Capture, CAPTURES } from "../fixtures/captures.ts";
 import { type Peer, rawServer } from "../fixtures/raw.ts";
+import { RESOLVING } from "../fixtures/resolving.ts";
 import { within } from "../fixtures/wait.ts";
 
 /** A server that misbehaves in one way. */
@@ -80,6 +81,7 @@ export function table(cases: readonly HostileCase[]): void {
       Deno.test({
         name: `a server ${it.name} (${capture})`,
         ignore: panics,
+        ...RESOLVING,
         fn: located(() => check(it, capture)),
       });
     }
