@@ -11,6 +11,7 @@ import type { AnswerHeaders } from "./http/headers.ts";
 import type { HandshakeRequest, HttpOptions } from "./http/request.ts";
 import { NO_ANSWER } from "./http/head.ts";
 import { MAX_REDIRECTS, redirected } from "./http/redirect.ts";
+import { secretsOf } from "./http/secrets.ts";
 import { displayUrl, type Target } from "./http/target.ts";
 import { type Expectation, judge } from "./http/upgrade.ts";
 import { HandshakeResponse } from "./response.ts";
@@ -68,12 +69,13 @@ export interface Redirect {
 export function conclude(
   target: Target,
   answer: Answer,
-  expected: Omit<Expectation, "protocols">,
+  expected: Omit<Expectation, "protocols" | "secrets">,
   context: HandshakeContext,
   hint = "",
 ): HandshakeResponse | Redirect | Promise<never> {
   const { protocols } = target;
-  const verdict = judge(answer, { ...expected, protocols });
+  const secrets = () => secretsOf(target);
+  const verdict = judge(answer, { ...expected, protocols, secrets });
   switch (verdict.kind) {
     case "upgrade":
       return respond(target, answer);

@@ -62,6 +62,18 @@ for (const [from, message, locations] of NOT_FOLLOWED) {
   });
 }
 
+Deno.test("redirected() repeats nothing of the request that may be a secret", () => {
+  const target = parseTarget("ws://a.invalid/?token=s3cret", [], {
+    "X-Key": "k3y-of-mine",
+  });
+  for (const location of ["mailto:s3cret", "x:k3y-of-mine"]) {
+    assertEquals(
+      redirected(target, location),
+      "it redirects to (not shown: it repeats a part of the request), which is not a WebSocket URL",
+    );
+  }
+});
+
 Deno.test("redirected() gives Authorization and cookies to the same origin only, and never back", () => {
   const target = parseTarget("ws://a.invalid/x", ["chat"], {
     "Authorization": "Bearer x",

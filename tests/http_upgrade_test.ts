@@ -1,6 +1,8 @@
 /** What an answer means (RFC 6455 section 4.1). That each capture keeps to it is in hostile/handshakes.ts. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { secretsOf } from "../src/http/secrets.ts";
+import { parseTarget } from "../src/http/target.ts";
 import { type Expectation, judge, type Verdict } from "../src/http/upgrade.ts";
 
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -150,6 +152,41 @@ Deno.test("judge() repeats no subprotocol that has a part of an offered one", ()
       "it chose a subprotocol that resembles an offered one, which was not offered",
     );
   }
+});
+
+Deno.test("judge() repeats nothing of the request that may be a secret", () => {
+  const secrets = () => ["token=c2VjcmV0&x=1", "Bearer c2VjcmV0"];
+  const hidden = "(not shown: it repeats a part of the request)";
+  const copies = ["/?token=c2VjcmV0&x=1", "BEARER c2VjcmV0", "c2vjcm"];
+  for (const copy of copies) {
+    for (
+      const name of ["upgrade", "connection", "sec-websocket-accept"]
+        .concat("sec-websocket-protocol", "sec-websocket-extensions")
+    ) {
+      const verdict = judged({ [name]: copy }, { secrets });
+      assert(verdict.kind === "invalid");
+      const { problem } = verdict;
+      assert(!/c2vj/i.test(problem), problem);
+      assert(problem.includes(hidden) || /-Extensions.*request$/.test(problem));
+    }
+  }
+  const native = judged({ connection: "upgrade, Bearer c2VjcmV0" }, {
+    native: true,
+    secrets,
+  });
+  assert(native.kind === "invalid" && native.problem.includes(hidden));
+  // What merely has a few letters in common is shown.
+  const other = judged({ upgrade: "token" }, { secrets });
+  assert(other.kind === "invalid" && other.problem.includes('"token"'));
+});
+
+Deno.test("secretsOf() gives the query as it is and decoded, the headers and the subprotocols", () => {
+  const target = parseTarget("ws://feed.invalid/x?t=a%20b", ["chat"], {
+    "X-Key": "k3y1",
+    "X-Short": "k3y",
+  });
+  assertEquals(secretsOf(target), ["t=a%20b", "t=a b", "k3y1", "chat"]);
+  assertEquals(secretsOf(parseTarget("ws://feed.invalid/")), []);
 });
 
 Deno.test("judge() takes 301, 302, 303, 307 and 308 with a Location for a redirect, and all else for a refusal", () => {

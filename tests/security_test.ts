@@ -134,6 +134,15 @@ each.test("a redirect never goes from wss: to ws:, however it is written", async
 
 // Secrets
 
+/** What of a request a server might send back in a header field, where it may be quoted as wrong. */
+const COPIES: [name: string, copy: (peer: Peer) => string | null][] = [
+  ["Upgrade", ({ target }) => target],
+  ["Connection", (peer) => peer.header("cookie")],
+  ["Sec-WebSocket-Accept", (peer) => peer.header("authorization")],
+  ["Sec-WebSocket-Protocol", (peer) => peer.header("x-key")],
+  ["Sec-WebSocket-Extensions", ({ target }) => `x; y="${target}"`],
+];
+
 each.test("no error shows credentials, tokens or headers, however it is printed", async (capture) => {
   const { ca, expired } = await certificates();
   const closedPort = quietPort();
@@ -156,6 +165,10 @@ each.test("no error shows credentials, tokens or headers, however it is printed"
           "Sec-WebSocket-Protocol": peer.header("sec-websocket-protocol"),
         },
       })],
+    ...COPIES.map(([name, copy]): typeof answers[number] => [
+      `copies the request into ${name}`,
+      (peer) => peer.upgrade({ headers: { [name]: copy(peer) } }),
+    ]),
     ["speaks no HTTP", (peer) => peer.write("220 s3cret-token\r\n\r\n")],
     ["leaves", () => Promise.resolve()],
     ["redirects to no URL", (peer) =>
@@ -185,7 +198,7 @@ each.test("no error shows credentials, tokens or headers, however it is printed"
   const attempt = async (name: string, url: string, more = {}) => {
     const withUser = url.replace("//", "//s3cret-user:s3cret-pass@") + rest;
     const error = await connectWebSocket(withUser, { ...options, ...more })
-      .then(([connection]) => connection.recv(), (error) => error);
+      .then(([connection]) => connection.recv()).catch((error) => error);
     failures.push([name, error]);
   };
   for (const [name, answer] of answers) {

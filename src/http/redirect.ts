@@ -4,7 +4,7 @@
  * @module
  */
 
-import { quote } from "../escape.ts";
+import { quoteAnswer, secretsOf } from "./secrets.ts";
 import {
   displayUrl,
   httpUrl,
@@ -30,7 +30,7 @@ export function redirected(target: Target, location: string): Target | string {
     url = parseUrl(next.href.replace(/^http/, "ws"));
   } catch {
     return `it redirects to ${
-      quote(withoutSecrets(location))
+      quoteAnswer(withoutSecrets(location), secretsOf(target))
     }, which is not a WebSocket URL`;
   }
   if (target.url.protocol === "wss:" && url.protocol === "ws:") {

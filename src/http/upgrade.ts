@@ -7,6 +7,7 @@
 
 import { quote } from "../escape.ts";
 import { type AnswerHeaders, listsToken, trimSpace } from "./headers.ts";
+import { quoteAnswer, repeats } from "./secrets.ts";
 
 /** The requirements of a valid upgrade that depend on the request. */
 export interface Expectation {
@@ -14,6 +15,8 @@ export interface Expectation {
   readonly accept: string;
   /** The subprotocols that were offered. */
   readonly protocols: readonly string[];
+  /** Returns what of the request a problem must not repeat. None by default. */
+  readonly secrets?: () => string[];
   /**
    * Checks `Sec-WebSocket-Extensions`. Returns the rule that it violates, or
    * `null`. By default every extension is refused.
@@ -60,6 +63,8 @@ function upgradeProblem(
   headers: AnswerHeaders,
   expected: Expectation,
 ): string | null {
+  const shown = (value: string | null) =>
+    value === null ? "missing" : quoteAnswer(value, secretsIn(expected));
   const upgrade = headers.get("upgrade");
   const connection = headers.get("connection");
   const accepted = headers.get("sec-websocket-accept");
@@ -93,40 +98,33 @@ function upgradeProblem(
 export function negotiationProblem(
   protocol: string,
   extensions: string,
-  { protocols, extensionProblem = noExtension }: Pick<
-    Expectation,
-    "protocols" | "extensionProblem"
-  >,
+  expected: Pick<Expectation, "protocols" | "secrets" | "extensionProblem">,
 ): string | null {
+  const { protocols, extensionProblem = noExtension } = expected;
   if (protocol !== "" && !protocols.includes(protocol)) {
     const which = protocols.some((offered) => isLike(protocol, offered))
       ? "a subprotocol that resembles an offered one"
-      : `the subprotocol ${quote(protocol)}`;
+      : `the subprotocol ${quoteAnswer(protocol, secretsIn(expected))}`;
     return `it chose ${which}, which was not offered`;
   }
-  return extensions === "" ? null : extensionProblem(extensions);
+  const problem = extensions === "" ? null : extensionProblem(extensions);
+  const isSecret = problem !== null &&
+    secretsIn(expected).some((secret) => repeats(extensions, secret));
+  return isSecret
+    ? "its Sec-WebSocket-Extensions header repeats a part of the request"
+    : problem;
 }
 
-/** The length from which a part of an offered subprotocol may be worth keeping secret. */
-const PART = 6;
+function secretsIn({ secrets }: Pick<Expectation, "secrets">): string[] {
+  return secrets?.() ?? [];
+}
 
-/**
- * Whether a chosen subprotocol has a part of an offered one, which may be a token
- * that gives access, so that the chosen one must not be shown.
- */
+/** Whether a chosen subprotocol resembles an offered one, which may be a token that gives access, so that it must not be shown. */
 function isLike(chosen: string, offered: string): boolean {
-  const [text, secret] = [chosen.toLowerCase(), offered.toLowerCase()];
-  if (text.includes(secret) || secret.includes(text)) return true;
-  for (let at = 0; at + PART <= secret.length; at++) {
-    if (text.includes(secret.slice(at, at + PART))) return true;
-  }
-  return false;
+  return repeats(chosen, offered) ||
+    offered.toLowerCase().includes(chosen.toLowerCase());
 }
 
 function noExtension(extensions: string): string {
   return `it chose the extension ${quote(extensions)}, and none was offered`;
-}
-
-function shown(value: string | null): string {
-  return value === null ? "missing" : quote(value);
 }

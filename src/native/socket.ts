@@ -4,6 +4,7 @@ import {
   networkReason,
 } from "../handshake.ts";
 import { describeRequest, socketHeaders } from "../http/request.ts";
+import { secretsOf } from "../http/secrets.ts";
 import type { Target } from "../http/target.ts";
 import { negotiationProblem } from "../http/upgrade.ts";
 import {
@@ -182,7 +183,10 @@ export function openSocket(
       if (signal.aborted) return reject(signal.reason);
       if (failure !== null) return resolve(failure);
       const { protocol, extensions } = opening;
-      const problem = negotiationProblem(protocol, extensions, target);
+      const problem = negotiationProblem(protocol, extensions, {
+        protocols,
+        secrets: () => secretsOf(target),
+      });
       if (problem === null) return resolve(opening);
       socket.close();
       reject(invalidUpgrade(target, problem));
