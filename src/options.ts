@@ -183,7 +183,7 @@ export interface ConnectOptions {
    * The longest message that is received, in bytes and after inflating: a whole
    * number from 1. A longer one ends the connection, and the server gets the
    * close code 1009. Needs capture `"direct"`; Deno's WebSocket refuses frames
-   * of more than 64 MiB.
+   * of 64 MiB and more.
    *
    * @default {67108864}
    */
@@ -558,7 +558,7 @@ function copyAddress(
     if (
       typeof hostname === "string" && hostname !== "" &&
       Number.isInteger(port) && port >= 1 && port <= 65535
-    ) return { hostname, port };
+    ) return { hostname: hostname.replace(/^\[(.+)\]$/, "$1"), port };
   }
   throw new TypeError(
     "Invalid http.address: expected a hostname and a port from 1 to 65535, or the path of a Unix socket",

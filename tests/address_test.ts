@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { connectWebSocket, HandshakeError } from "@wstap/wstap";
-import { greet, test } from "./fixtures/captures.ts";
+import { each, greet, test } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { runClient } from "./fixtures/client.ts";
 import { tunnelProxy } from "./fixtures/proxies.ts";
@@ -38,6 +38,19 @@ test("direct connects to http.address with the Host of the URL", async () => {
   assertEquals(response.url, `ws://${HOST}:8080/feed`);
   await connection.close();
   assertEquals(server.peers[0]!.header("host"), `${HOST}:8080`);
+});
+
+each.test("http.address takes an IPv6 address, with brackets or without", async (capture) => {
+  await using server = rawServer(greet, { hostname: "::1" });
+  const { port } = server;
+  for (const hostname of ["::1", "[::1]"]) {
+    const [connection] = await connectWebSocket(`ws://${HOST}/`, {
+      capture,
+      http: { address: { hostname, port } },
+    });
+    assertEquals(await connection.recv(), "hello");
+    await connection.close();
+  }
 });
 
 test("direct connects to http.address over TLS with the certificate of the URL's host", async () => {

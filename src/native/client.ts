@@ -1,5 +1,6 @@
 import type { HandshakeContext } from "../handshake.ts";
 import type { Target } from "../http/target.ts";
+import { formatHost } from "../proxy/address.ts";
 import { refuseBypass } from "../proxy/environment.ts";
 
 /**
@@ -42,13 +43,13 @@ export function createClient({ http }: HandshakeContext): Deno.HttpClient {
   }
 }
 
-/** Describes an address as Deno's HTTP client takes it. */
+/** Describes an address as Deno's HTTP client takes it: with brackets around IPv6. */
 function asProxy(
   address: NonNullable<HandshakeContext["http"]["address"]>,
 ): Deno.Proxy {
-  return "path" in address
-    ? { transport: "unix", path: address.path }
-    : { transport: "tcp", ...address };
+  if ("path" in address) return { transport: "unix", path: address.path };
+  const { hostname, port } = address;
+  return { transport: "tcp", hostname: formatHost(hostname), port };
 }
 
 /** Whether Deno's WebSocket needs its own HTTP client. For `ws:` without `http` options the default one is enough. */

@@ -15,11 +15,14 @@ export function hostOf({ hostname }: URL): string {
   return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
 }
 
+/** Formats a host, with brackets around an IPv6 address. */
+export function formatHost(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}
+
 /** Formats a host and a port, with brackets around an IPv6 address. */
 export function formatHostPort({ hostname, port }: HostPort): string {
-  return hostname.includes(":")
-    ? `[${hostname}]:${port}`
-    : `${hostname}:${port}`;
+  return `${formatHost(hostname)}:${port}`;
 }
 
 /** Parses an IPv4 or IPv6 address into its 4 or 16 bytes. Returns `null` for a host name. */
