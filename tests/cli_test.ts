@@ -8,7 +8,8 @@ import {
   SHELLS,
 } from "../src/cli/flags/table.ts";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
-import { command } from "./fixtures/command.ts";
+import { command, output, workplace } from "./fixtures/command.ts";
+import { installed, testsWith } from "./fixtures/installed.ts";
 import { frame, parseClose, type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually, quietPort, untilStill, within } from "./fixtures/wait.ts";
@@ -644,3 +645,55 @@ Deno.test("completions know every option", async () => {
     for (const name of COMMANDS) assert(stdout.includes(name), name);
   }
 });
+
+/** What a shell prints that has the completions in the file `_wstap`. */
+async function complete(shell: "bash" | "zsh", ...args: string[]) {
+  const { stdout: completions } = await run(["completions", shell]);
+  await using place = await workplace({ _wstap: completions, "a b.har": "" });
+  const { code, stdout, stderr } = await output(shell, args, {
+    cwd: place.folder,
+  });
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  return stdout;
+}
+
+const withBash = testsWith("bash", Deno.build.os !== "windows");
+const withZsh = testsWith("zsh", installed("zsh"));
+
+withBash(
+  "the completions of bash complete options, values and files",
+  async () => {
+    const script = `
+    source ./_wstap
+    for line in "--durat" "--format js" "--format = js" "--format =" "-o a" "replay a"; do
+      COMP_WORDS=(wstap $line)
+      COMP_CWORD=$((\${#COMP_WORDS[@]} - 1))
+      _wstap
+      printf '%s;' "\${COMPREPLY[@]}"
+      echo
+    done`;
+    assertEquals(
+      await complete("bash", "-c", script),
+      "--duration;\njson;\njson;\ntext;json;ndjson;\na b.har;\na b.har;\n",
+    );
+  },
+);
+
+withZsh(
+  "the completions of zsh work at once in $fpath, and when they are read",
+  async () => {
+    const script = `
+    _arguments() { print completed }
+    compdef() { print compdef $* }
+    source ./_wstap
+    unfunction _wstap
+    fpath=($PWD)
+    autoload -Uz _wstap
+    _wstap
+    _wstap`;
+    assertEquals(
+      await complete("zsh", "-f", "-c", script),
+      "compdef _wstap wstap\ncompleted\ncompleted\n",
+    );
+  },
+);

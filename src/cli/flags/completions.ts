@@ -39,6 +39,12 @@ function bash(): string {
 _wstap() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
   COMPREPLY=()
+  # In --format=json, bash takes the = for a word.
+  if [[ $current == = ]]; then
+    current=
+  elif [[ $previous == = ]]; then
+    previous=\${COMP_WORDS[COMP_CWORD-2]}
+  fi
   case $previous in
 ${
     chosen.map((option) => cases([option], `${words(option.choices!)}; return`))
@@ -57,7 +63,8 @@ complete -o filenames -F _wstap wstap
 `;
 }
 
-const FILES = 'COMPREPLY=($(compgen -f -- "$current"))';
+/** A name may have spaces in it. */
+const FILES = `local IFS=$'\\n'; COMPREPLY=($(compgen -f -- "$current"))`;
 
 function words(list: readonly string[]): string {
   return `COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$current"))`;
@@ -97,7 +104,12 @@ _wstap() {
     SHELLS.join(" ")
   })"'
 }
-compdef _wstap wstap
+# In a folder of $fpath, this file is the function itself.
+if [[ $funcstack[1] == _wstap ]]; then
+  _wstap "$@"
+else
+  compdef _wstap wstap
+fi
 `;
 }
 
