@@ -262,6 +262,34 @@ test("a connection attempt under a signal that has aborted rejects at once, and 
   await closed.promise;
 });
 
+test("an abort in the moment in which the connection opens leaves it not open", async () => {
+  await using server = silent();
+  const controller = new AbortController();
+  const { connect } = Deno;
+  try {
+    Deno.connect = (async (
+      { signal, ...server }: Deno.ConnectOptions & { signal?: AbortSignal },
+    ) => {
+      const conn = await connect(server);
+      controller.abort(new Error("enough"));
+      signal?.throwIfAborted(); // as Deno's own does last
+      return conn;
+    }) as typeof Deno.connect;
+    await assertRejects(
+      () =>
+        connectWebSocket(`ws://127.0.0.1:${server.port}/`, {
+          capture: "direct",
+          signal: controller.signal,
+        }),
+      Error,
+      "enough",
+    );
+  } finally {
+    Deno.connect = connect;
+  }
+  await within(server.gone, 5000, "the end of the connection");
+});
+
 /** A program that fails to connect to a name, and goes on. */
 const REFUSED = `
   import { connectWebSocket } from "@wstap/wstap";

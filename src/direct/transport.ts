@@ -24,7 +24,7 @@ export function connectTcp(
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
   return TRIES_ALL
-    ? untilAborted(Deno.connect({ ...server, signal }), signal)
+    ? connectStoppably(server, signal)
     : connectFirst(attempts(server), closeQuietly, signal);
 }
 
@@ -38,6 +38,27 @@ export function connectUnix(
   signal: AbortSignal,
 ): Promise<Deno.UnixConn> {
   return untilAborted(Deno.connect({ transport: "unix", path }), signal);
+}
+
+/**
+ * Connects to one host name or address. When the signal aborts, the attempt ends.
+ *
+ * @throws The signal's reason, as soon as it aborts.
+ */
+function connectStoppably(
+  server: HostPort,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  const stop = new AbortController();
+  // Deno asks the signal once more after the connection has been opened, and forgets
+  // the connection if that throws: nobody could close it any more.
+  stop.signal.throwIfAborted = () => {};
+  const onAbort = () => stop.abort();
+  signal.addEventListener("abort", onAbort);
+  const connecting = Deno.connect({ ...server, signal: stop.signal });
+  return untilAborted(connecting, signal)
+    .finally(() => signal.removeEventListener("abort", onAbort));
 }
 
 /**
@@ -81,10 +102,9 @@ async function* attempts(
   const cancellable = mayConnect(hostname, port);
   const connect =
     (hostname: string): ConnectAttempt<Deno.TcpConn> => (signal) =>
-      untilAborted(
-        Deno.connect({ hostname, port, ...(cancellable && { signal }) }),
-        signal,
-      );
+      cancellable
+        ? connectStoppably({ hostname, port }, signal)
+        : untilAborted(Deno.connect({ hostname, port }), signal);
   yield connect(hostname);
   if (!cancellable || !mayConnect(hostname)) return;
   const found = await addressesOf(hostname);
