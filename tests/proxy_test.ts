@@ -6,7 +6,7 @@ import {
   routeFor,
 } from "../src/proxy/environment.ts";
 import { isExempt, isExemptForDeno } from "../src/proxy/no_proxy.ts";
-import { answerClose, test } from "./fixtures/captures.ts";
+import { answerClose, greet, native, test } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { socksProxy, tunnelProxy } from "./fixtures/proxies.ts";
 import { rawServer } from "./fixtures/raw.ts";
@@ -270,6 +270,29 @@ test("direct goes through an https: proxy to ws:", async () => {
   assertEquals(await connection.recv(), "by proxy");
   await connection.close();
 });
+
+for (const kind of ["http", "https", "socks5"] as const) {
+  native.test(`every connection goes through the same ${kind}: proxy to wss:`, async (capture) => {
+    const { ca, server: identity } = await certificates();
+    await using server = rawServer(greet, identity);
+    await using proxy = kind === "socks5"
+      ? socksProxy()
+      : tunnelProxy(kind === "https" ? { identity } : {});
+    const url = `${kind}://localhost:${proxy.port}`;
+    const feeds = connections(server.url, {
+      capture,
+      minDelay: 0,
+      http: { caCerts: [ca], proxy: { url } },
+    });
+    for (let i = 0; i < 2; i++) {
+      const [connection] = (await feeds.next()).value!;
+      assertEquals(await connection.recv(), "hello");
+      await connection.close();
+    }
+    await feeds.return();
+    assertEquals(proxy.asked.length, capture === "preflight" ? 4 : 2);
+  });
+}
 
 test("a proxy's refusal is a HandshakeError that says it was the proxy, with its response", async () => {
   await using proxy = tunnelProxy({

@@ -34,7 +34,8 @@ export function createClient({ http }: HandshakeContext): Deno.HttpClient {
       poolMaxIdlePerHost: 0,
       ...(caCerts && { caCerts }),
       ...(cert !== undefined && key !== undefined && { cert, key }),
-      ...(proxy && { proxy }),
+      // A copy: Deno 2.5 writes a transport into it, which it refuses the next time.
+      ...(proxy && { proxy: { ...proxy } }),
       ...(address && { proxy: asProxy(address) }),
     });
   } catch (error) {
