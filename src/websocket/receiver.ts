@@ -17,7 +17,7 @@ import { ProtocolError } from "./protocol_error.ts";
 import { mayBeginRun, type MessageHandler, Runs } from "./runs.ts";
 import { checkText, decodeText, notUtf8, UTF8, Utf8Checker } from "./utf8.ts";
 
-/** The default of the largest size of a message in bytes. It is also the largest frame that Deno's WebSocket accepts. */
+/** The default of the largest size of a message in bytes. Deno's WebSocket refuses frames from this size on. */
 export const MAX_MESSAGE = 64 * 1024 * 1024;
 
 /** Receives the control frames of a {@linkcode Receiver}. */
