@@ -272,6 +272,30 @@ each.test("send() waits with more than 1 MiB queued while the peer does not read
   assertEquals((await it.peer.readFrame())?.payload, encode("more"));
 });
 
+each.test("a thousand calls of send() that wait need no timer each, and all go on", async (capture) => {
+  await using it = await link(capture);
+  const { setTimeout } = globalThis;
+  let timers = 0;
+  const sends: Promise<void>[] = [];
+  try {
+    globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+      timers++;
+      return setTimeout(...args);
+    }) as typeof setTimeout;
+    for (let i = 0; i < 2000; i++) {
+      sends.push(it.connection.send(`${i}`.padEnd(2000)));
+    }
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  assert(timers <= 1, `${timers}`);
+  for (let i = 0; i < 2000; i++) {
+    const { payload } = (await it.peer.readFrame())!;
+    assertEquals(parseInt(new TextDecoder().decode(payload)), i);
+  }
+  await Promise.all(sends);
+});
+
 each.test("send() that waits rejects when the connection is lost", async (capture) => {
   await using it = await link(capture);
   const { waiting } = await fillUp(it.connection);

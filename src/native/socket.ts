@@ -45,6 +45,8 @@ export class NativeSocket implements Socket {
 
   /** The messages that were sent since `bufferedAmount` was last seen to be 0. */
   #queued = 0;
+  /** What the calls of `send()` wait for; `null` while none waits. With a timer each, a thousand of them would leave Deno no time to send. */
+  #draining: Promise<void> | null = null;
 
   /**
    * @param socket A socket that has just been created.
@@ -114,7 +116,7 @@ export class NativeSocket implements Socket {
     if (socket.bufferedAmount === 0) this.#queued = 0;
     socket.send(data);
     this.#queued++;
-    return this.isSendQueueFull() ? this.#drained() : null;
+    return this.isSendQueueFull() ? this.#draining ??= this.#drained() : null;
   }
 
   isSendQueueFull(): boolean {
@@ -129,6 +131,7 @@ export class NativeSocket implements Socket {
       await new Promise((resolve) => setTimeout(resolve, SEND_POLL));
       if (this.#socket.bufferedAmount === 0) this.#queued = 0;
     } while (this.isSendQueueFull() && !this.#ended);
+    this.#draining = null;
   }
 
   close(code: number, reason: string): void {
