@@ -174,6 +174,12 @@ Deno.test("requestHead() masks what may be secret", () => {
     ]
   ) assertEquals(head.split("\n").includes(line), true, line);
   assertEquals(shownUrl("wss://me:pw@h/p?q=1#f"), "wss://h/p?q=***");
+  assertEquals(shownUrl("wss://h/?a=1&b=2=3"), "wss://h/?a=***&b=***");
+  // What has no name is a value: a token, which base64 may end in "=".
+  assertEquals(shownUrl("wss://h/?s3cret&a=1"), "wss://h/?***&a=***");
+  for (const token of ["s3cret=", "s3cret==", `${"s3cret".repeat(9)}=x`]) {
+    assertEquals(shownUrl(`wss://h/?${token}`), "wss://h/?***");
+  }
 });
 
 Deno.test("lines() splits however the bytes come", async () => {

@@ -304,6 +304,55 @@ Deno.test("--rotate TIME begins no file behind the end of the last connection", 
   }
 });
 
+/** A feed whose messages fill a small file several times. */
+function threeTimes() {
+  return serve((request) =>
+    accept(request, (socket) => {
+      for (const letter of "abc") socket.send(letter.repeat(2000));
+      socket.close(1000);
+    })
+  );
+}
+
+Deno.test({
+  name: "--rotate renames no device",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using server = threeTimes();
+    await using place = await workplace();
+    const link = `${place.folder}/feed.ndjson`;
+    await Deno.symlink("/dev/zero", link);
+    const { code, stderr } = await run(
+      ["-q", "-o", link, "--rotate", "1K", server.url],
+      { permissions: [LOCAL, "--allow-write", "--allow-read"] },
+    );
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(await rotated(place.folder), [link]);
+    assertEquals((await Deno.lstat("/dev/zero")).isCharDevice, true);
+  },
+});
+
+Deno.test({
+  name: "--rotate renames the file that a link leads to, and not the link",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using server = threeTimes();
+    await using place = await workplace();
+    await Deno.mkdir(`${place.folder}/data`);
+    const link = `${place.folder}/link`;
+    const file = `${place.folder}/data/feed.ndjson`;
+    await Deno.writeTextFile(file, "");
+    await Deno.symlink(file, link);
+    const { code, stderr } = await run(
+      ["-q", "-o", link, "--rotate", "1K", server.url],
+      { permissions: [LOCAL, "--allow-write", "--allow-read"] },
+    );
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals((await Deno.lstat(link)).isSymlink, true);
+    assertEquals((await rotated(`${place.folder}/data`)).length, 3);
+  },
+});
+
 Deno.test("a file that may not be renamed ends the run with 6", async () => {
   await using server = serve((request) =>
     accept(request, (socket) => {

@@ -47,7 +47,8 @@ export class Output implements Disposable {
   failure: Error | null = null;
   readonly #path: string | null;
   readonly #options: OutputOptions;
-  readonly #numbering: Numbering | null = null;
+  /** What the file is called when it is full; `null` if it is not renamed. */
+  #numbering: Numbering | null = null;
   #file: typeof Deno.stdout | Deno.FsFile;
   /** Whether the file is open. Standard output is never closed. */
   #isOpen = true;
@@ -85,7 +86,14 @@ export class Output implements Disposable {
     if (size === null) return;
     this.#size = size;
     this.#hasMessages = size > 0;
-    if (options.rotate) this.#numbering = new Numbering(path);
+    if (options.rotate) {
+      try {
+        this.#numbering = numberingOf(path);
+      } catch (error) {
+        this.#close();
+        throw fileError(EXIT.output, `Cannot rename ${path}`, error);
+      }
+    }
     this.#startTimer();
     if (Deno.build.os !== "windows") {
       Deno.addSignalListener("SIGHUP", this.#onHangUp);
@@ -219,14 +227,20 @@ export class Output implements Disposable {
     // Windows renames no file that is open.
     this.#close();
     try {
-      Deno.renameSync(path, this.#numbering!.next());
+      // Where a link leads may have changed since.
+      const numbering = numberingOf(path);
+      if (numbering?.path !== this.#numbering?.path) {
+        this.#numbering = numbering;
+      }
+      this.#numbering?.rename();
     } catch (error) {
       // Someone else has moved or removed it: then only a new one is begun.
       if (!(error instanceof Deno.errors.NotFound)) {
         throw fileError(EXIT.output, `Cannot rename ${path}`, error);
       }
     }
-    this.#begin(openFile(path));
+    // Deno opens no link that leads to nothing.
+    this.#begin(openFile(this.#numbering?.path ?? path));
   }
 
   #endSection(): void {
@@ -259,7 +273,7 @@ export class Output implements Disposable {
   #startTimer(): void {
     const { rotate } = this.#options;
     this.#cancelTimer();
-    if (!rotate || "bytes" in rotate) return;
+    if (this.#numbering === null || !rotate || "bytes" in rotate) return;
     this.#cancelTimer = after(
       rotate.milliseconds,
       () => this.#request("rotate"),
@@ -293,6 +307,16 @@ function openFile(path: string): Deno.FsFile {
   } catch (error) {
     throw fileError(EXIT.output, `Cannot open ${path}`, error);
   }
+}
+
+/**
+ * How to name the file that a path leads to, perhaps through links. `null` for a
+ * device: nobody may rename `/dev/null`.
+ */
+function numberingOf(path: string): Numbering | null {
+  const { isSymlink } = Deno.lstatSync(path);
+  const file = isSymlink ? Deno.realPathSync(path) : path;
+  return Deno.statSync(file).isFile ? new Numbering(file) : null;
 }
 
 /** Whether any of the standard streams is a terminal. */

@@ -14,9 +14,12 @@ export class Numbering {
   readonly #stem: string;
   readonly #extension: string;
   #last = 0;
+  /** The path of the file. */
+  readonly path: string;
 
   /** @param path The path of the file. Its folder is read, for the numbers that are taken. */
   constructor(path: string) {
+    this.path = path;
     const [, folder = "", name = ""] = /^(.*[/\\])?(.*)$/s.exec(path) ?? [];
     // A point at the beginning is no extension.
     const point = name.lastIndexOf(".");
@@ -24,6 +27,11 @@ export class Numbering {
     this.#folder = folder;
     this.#stem = name.slice(0, end);
     this.#extension = name.slice(end);
+  }
+
+  /** Gives the file, which is full, its name. */
+  rename(): void {
+    Deno.renameSync(this.path, this.next());
   }
 
   /** Returns the path of the next full file. */

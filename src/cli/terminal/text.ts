@@ -39,9 +39,16 @@ export function shownUrl(input: string): string {
   return visible(`${url.protocol}//${url.host}${shownTarget(url)}`);
 }
 
-/** The path and the query of a URL, with the values of the query masked. */
+/** A name and a value of a query. A token alone may end in `=`, too. */
+const PARAMETER = /^([^=]{1,40}=)[^=]/;
+
+/** The path and the query of a URL, with all of the query masked but the names of its values. */
 export function shownTarget({ pathname, search }: URL): string {
-  return pathname + search.replace(/=[^&]*/g, "=***");
+  if (search === "") return pathname;
+  const parts = search.slice(1).split("&").map((part) =>
+    `${PARAMETER.exec(part)?.[1] ?? ""}***`
+  );
+  return `${pathname}?${parts.join("&")}`;
 }
 
 /** A number with its thousands apart; one digit after the point below ten. */
