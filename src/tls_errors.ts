@@ -58,6 +58,13 @@ const ADVICE: [pattern: RegExp, advice: (match: RegExpExecArray) => Advice][] =
       "the server's certificate is not valid",
       `replace it, or ${ACCEPT}`,
     ]],
+    [
+      /^tls handshake eof$|^unexpected end of file$|disconnected before secure TLS connection was established/,
+      () => [
+        "the server closed the connection before TLS was established",
+        "if it does not speak TLS at this port, the URL needs ws: in place of wss:",
+      ],
+    ],
     [/InvalidContentType|wrong version number/, () => [
       "the server does not speak TLS at this port",
       "the URL may need ws: in place of wss:",

@@ -20,6 +20,8 @@ const NODE_TLS = !/^2\.[0-7]\./.test(Deno.version.deno);
 
 const HOST = "example.invalid";
 
+type Address = { hostname: string; port: number } | { path: string };
+
 /** Defines a test with Unix sockets. */
 function unixTest(name: string, fn: () => Promise<void>): void {
   if (hasUnixSockets) test(name, fn);
@@ -215,4 +217,31 @@ test("http.address with a client certificate needs Deno 2.8", async () => {
     TypeError,
     'Capture "direct" cannot use a client certificate with http.address before Deno 2.8',
   );
+});
+
+each.test("an http.address that cannot be reached is named", async (capture) => {
+  const hostname = "127.0.0.1";
+  const port = quietPort();
+  const addresses: [address: Address, name: string][] = [
+    [{ hostname, port }, `: ${hostname}:${port} could not be reached: `],
+    ...(hasUnixSockets
+      ? [[
+        { path: "/nonexistent/feed.sock" },
+        ': the Unix socket "/nonexistent/feed.sock" could not be reached: ',
+      ] as [Address, string]]
+      : []),
+  ];
+  for (const [address, name] of addresses) {
+    const error = await assertRejects(
+      () =>
+        connectWebSocket(`ws://${HOST}/?s3cret`, {
+          capture,
+          http: { address },
+        }),
+      HandshakeError,
+      name,
+    );
+    assert(error.cause instanceof TypeError, `${error.cause}`);
+    assertEquals(error.message.includes("s3cret"), false);
+  }
 });

@@ -6,10 +6,12 @@ import {
   routeFor,
 } from "../src/proxy/environment.ts";
 import { isExempt, isExemptForDeno } from "../src/proxy/no_proxy.ts";
-import { answerClose, greet, native, test } from "./fixtures/captures.ts";
+import { answerClose, each, greet, native, test } from "./fixtures/captures.ts";
 import { certificates } from "./fixtures/certs.ts";
 import { socksProxy, tunnelProxy } from "./fixtures/proxies.ts";
+import { runClient } from "./fixtures/client.ts";
 import { rawServer } from "./fixtures/raw.ts";
+import { quietPort } from "./fixtures/wait.ts";
 
 const EXEMPT: [host: string, list: string, exempt: boolean][] = [
   ["feed.example", "", false],
@@ -441,6 +443,42 @@ test("a proxy that hangs up, talks nonsense or is not there is a HandshakeError"
       );
     }
   }
+});
+
+each.test("a proxy that is not there is named, without its credentials, each time", async (capture) => {
+  const port = quietPort();
+  for (const kind of ["http", "socks5"]) {
+    const url = `${kind}://me:s3cret@127.0.0.1:${port}`;
+    for (const scheme of ["ws", "wss"]) {
+      const loop = connections(`${scheme}://feed.invalid/`, {
+        capture,
+        http: { proxy: { url } as Deno.Proxy },
+        minDelay: 0.001,
+        maxAttempts: 2,
+      });
+      // Deno 2.5 changed the proxy that it got, and did not take it again.
+      const error = await assertRejects(() => loop.next(), HandshakeError);
+      assertEquals(
+        error.message.replace(/used: .*/, "used"),
+        `Cannot connect to ${scheme}://feed.invalid/: the proxy 127.0.0.1:${port} could not be used`,
+      );
+      assertEquals(error.message.includes("s3cret"), false);
+    }
+  }
+});
+
+native.test("a proxy of the environment that is not there is named", async (capture) => {
+  const port = quietPort();
+  const { error } = await runClient(
+    { url: "ws://feed.invalid/", options: { capture } },
+    ["--allow-net", "--allow-env"],
+    { HTTP_PROXY: `http://me:s3cret@127.0.0.1:${port}` },
+  );
+  assert(
+    error.includes(`the proxy 127.0.0.1:${port} could not be used`),
+    error,
+  );
+  assertEquals(error.includes("s3cret"), false);
 });
 
 test("an abort ends the wait for a proxy that never answers", async () => {

@@ -61,6 +61,15 @@ const ERRORS: [reason: string, problem: string, help: string][] = [
     "does not speak TLS",
     "ws: in place of wss:",
   ],
+  ...[
+    "tls handshake eof",
+    "unexpected end of file",
+    "Client network socket disconnected before secure TLS connection was established",
+  ].map((reason): [string, string, string] => [
+    reason,
+    "closed the connection before TLS",
+    "ws: in place of wss:",
+  ]),
   ["received fatal alert: CertificateRequired", "client certificate", "--key"],
   ["received fatal alert: UnknownCA", "client certificate", "http.cert"],
   ["received fatal alert: UnrecognisedName", "URL's name", "check the name"],
@@ -81,7 +90,7 @@ for (const [reason, problem, help] of ERRORS) {
 
 Deno.test("explainTlsError() leaves other errors alone", () => {
   const others = [
-    ...["", "Connection refused (os error 111)", "tls handshake eof"],
+    ...["", "Connection refused (os error 111)"],
     ...["received fatal alert: InternalError", "Expired"],
   ];
   for (const reason of others) assertEquals(explainTlsError(reason), null);

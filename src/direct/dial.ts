@@ -2,12 +2,13 @@ import { HandshakeError } from "../errors.ts";
 import { closeQuietly, type Conn } from "../conn.ts";
 import {
   type HandshakeContext,
+  handshakeError,
   networkError,
   networkReason,
 } from "../handshake.ts";
 import type { HttpOptions } from "../http/request.ts";
 import type { Target } from "../http/target.ts";
-import { hostOf, type HostPort } from "../proxy/address.ts";
+import { describeAddress, hostOf, type HostPort } from "../proxy/address.ts";
 import { routeFor } from "../proxy/environment.ts";
 import type { Route } from "../proxy/route.ts";
 import { openTunnel, proxyError } from "../proxy/tunnel.ts";
@@ -68,7 +69,7 @@ export async function dial(
       return secured;
     }
     const below = route === null
-      ? hold(await connect(http.address ?? server, signal))
+      ? hold(await connect(server, target, context))
       : await connectThrough(route, server, target, context, hold);
     if (secure && "setNoDelay" in below) below.setNoDelay?.(true);
     if (withNode) {
@@ -99,13 +100,30 @@ export async function dial(
   }
 }
 
+/**
+ * Connects to the server, or to `http.address` in its place.
+ *
+ * @throws {HandshakeError} If that address cannot be reached. The message names it.
+ */
 async function connect(
-  address: HostPort | { path: string },
-  signal: AbortSignal,
+  server: HostPort,
+  target: Target,
+  { http: { address }, signal }: HandshakeContext,
 ): Promise<Deno.TcpConn | Deno.UnixConn> {
-  return "path" in address
-    ? await connectUnix(address.path, signal)
-    : await connectTcp(address, signal);
+  if (address === undefined) return await connectTcp(server, signal);
+  try {
+    return "path" in address
+      ? await connectUnix(address.path, signal)
+      : await connectTcp(address, signal);
+  } catch (error) {
+    if (signal.aborted || error instanceof Deno.errors.NotCapable) throw error;
+    const reason = networkReason((error as Error).message);
+    throw handshakeError(
+      target,
+      `${describeAddress(address)} could not be reached: ${reason}`,
+      { cause: new TypeError(reason) },
+    );
+  }
 }
 
 /**

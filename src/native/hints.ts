@@ -1,6 +1,6 @@
-import type { HandshakeContext } from "../handshake.ts";
+import { type HandshakeContext, networkReason } from "../handshake.ts";
 import type { Target } from "../http/target.ts";
-import { formatHostPort } from "../proxy/address.ts";
+import { describeAddress, formatHostPort } from "../proxy/address.ts";
 import { routeFor } from "../proxy/environment.ts";
 import type { Route } from "../proxy/route.ts";
 
@@ -58,6 +58,38 @@ export function tunnelProblem(
     : "did not open a tunnel";
   return `${nameOf(routeOf(target, context))} ${what} (${reason})`;
 }
+
+/**
+ * Returns what could not be dialled in place of the URL's host, if that is what an
+ * error of Deno's HTTP client says: a proxy, or `http.address`.
+ *
+ * @param text The whole message of the client.
+ */
+export function dialProblem(
+  target: Target,
+  context: HandshakeContext,
+  text: string,
+): { problem: string; by: "server" | "proxy" } | null {
+  const reason = networkReason(text);
+  const { address } = context.http;
+  if (address !== undefined) {
+    return /client error \(Connect\)/.test(text)
+      ? {
+        problem: `${describeAddress(address)} could not be reached: ${reason}`,
+        by: "server",
+      }
+      : null;
+  }
+  // With a proxy, nothing else is dialled.
+  const proxy = routeOf(target, context);
+  return proxy !== null && UNREACHABLE.test(reason)
+    ? { problem: `${nameOf(proxy)} could not be used: ${reason}`, by: "proxy" }
+    : null;
+}
+
+/** What Deno reports where nobody answers, or the name of the host cannot be resolved; the last two with SOCKS. */
+const UNREACHABLE =
+  /^(?:tcp connect error|dns error|Proxy server unreachable|failed to lookup)\b/;
 
 /** Names a proxy for a message. */
 function nameOf(proxy: Route | null): string {

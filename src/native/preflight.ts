@@ -18,7 +18,7 @@ import { type Fields, httpUrl, type Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
 import { checkRoute, createClient } from "./client.ts";
-import { refusalHint, tunnelProblem } from "./hints.ts";
+import { dialProblem, refusalHint, tunnelProblem } from "./hints.ts";
 import { openSocket } from "./socket.ts";
 
 /**
@@ -175,6 +175,14 @@ function fetchError(
   const { message, cause } = error as Error;
   const text = cause instanceof Error ? cause.message : message;
   const reason = networkReason(text);
+  const dial = dialProblem(target, context, text);
+  if (dial !== null) {
+    const { problem, by } = dial;
+    return handshakeError(target, problem, {
+      cause: new TypeError(reason),
+      by,
+    });
+  }
   const problem = tunnelProblem(target, context, reason);
   if (problem === null) return networkError(target, text);
   return handshakeError(target, problem, {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { quote } from "../escape.ts";
+
 /** A host, without the brackets of an IPv6 address, and a port. */
 export interface HostPort {
   readonly hostname: string;
@@ -23,6 +25,13 @@ export function formatHost(hostname: string): string {
 /** Formats a host and a port, with brackets around an IPv6 address. */
 export function formatHostPort({ hostname, port }: HostPort): string {
   return `${formatHost(hostname)}:${port}`;
+}
+
+/** Names what is dialled in place of a URL's host, for a message. */
+export function describeAddress(address: HostPort | { path: string }): string {
+  return "path" in address
+    ? `the Unix socket ${quote(address.path)}`
+    : formatHostPort(address);
 }
 
 /** Parses an IPv4 or IPv6 address into its 4 or 16 bytes. Returns `null` for a host name. */
