@@ -13,7 +13,7 @@ import {
   workplace,
 } from "./fixtures/command.ts";
 import { accept, serve } from "./fixtures/serve.ts";
-import { eventually } from "./fixtures/wait.ts";
+import { delay, eventually } from "./fixtures/wait.ts";
 
 const FENCE = /^```ts(?<attributes>.*)\n(?<code>[^]*?)^```$/gm;
 
@@ -22,6 +22,10 @@ const HOST = /wss:\/\/[a-z.]*example(?:\.com)?(?=[/"`])/g;
 
 /** Times of half a minute and more, in milliseconds. */
 const LONG = /\b\d0_000\b/g;
+
+/** A signal for the whole session, and how long it is here: a busy machine connects within. */
+const SIGNAL = /(?<=AbortSignal\.timeout\()\d0_000(?=\))/g;
+const SESSION = 5000;
 
 /** The files of a folder and below. */
 async function* documents(folder: URL, type: string): AsyncGenerator<URL> {
@@ -84,11 +88,20 @@ for (const file of files.sort()) {
       async fn() {
         if (!needsFeed) return await run(code);
         await using server = feed();
-        await run(code.replaceAll(HOST, server.url).replaceAll(LONG, "100"));
+        const begun = performance.now();
+        await run(
+          code.replaceAll(HOST, server.url)
+            .replaceAll(SIGNAL, `${SESSION}`)
+            .replaceAll(LONG, "100"),
+        );
         await eventually(
           () => server.sockets.size === 0,
           "the feed has ended",
         );
+        // No timer may outlive the test.
+        if (code.search(SIGNAL) >= 0) {
+          await delay(SESSION + 100 - (performance.now() - begun));
+        }
       },
     });
   }

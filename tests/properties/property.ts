@@ -42,10 +42,12 @@ export function property<T>(
   return {
     name,
     runs,
-    check: (numRuns, limit = 300_000) =>
-      fc.assert(
-        fc.asyncProperty(arbitrary, async (value) => {
-          await predicate(value);
+    async check(numRuns, limit = 300_000) {
+      let last: Promise<void> | undefined;
+      const tried = fc.assert(
+        fc.asyncProperty(arbitrary, (value) => {
+          last = (async () => await predicate(value))();
+          return last;
         }),
         {
           numRuns,
@@ -53,7 +55,12 @@ export function property<T>(
           seed: SEED,
           interruptAfterTimeLimit: limit,
         },
-      ),
+      );
+      // At the limit the last value is still being tried, and may fail: nothing of it
+      // may outlive the test.
+      await tried.finally(() => last?.catch(() => {}));
+      await last;
+    },
   };
 }
 

@@ -97,7 +97,7 @@ const MESSAGES = [
   encode('{"symbol":"BTC","price":2}'.repeat(3)),
   new Uint8Array(0),
   crypto.getRandomValues(new Uint8Array(50_000)),
-  encode("x".repeat(1_000_000)),
+  encode("x".repeat(300_000)),
 ];
 
 /** The bytes of parts. */

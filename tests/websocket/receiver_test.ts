@@ -264,11 +264,11 @@ Deno.test("Receiver copies a long message no more for the fragments behind it, i
   assert(took < 60_000, `${took} ms`);
 });
 
-Deno.test("Receiver takes a million fragments of a byte, each in two reads that cut its header", () => {
+Deno.test("Receiver takes 250,000 fragments of a byte, each in two reads that cut its header", () => {
   const { receiver, found } = createReceiver();
   const header = frame(2, "", { fin: false, length: 1 });
   const start = performance.now();
-  for (let i = 0; i < 1_000_000; i++) {
+  for (let i = 0; i < 250_000; i++) {
     receiver.push(header.subarray(0, 1));
     receiver.push(new Uint8Array([header[1]!, i & 0xff]));
     header[0] = 0;
@@ -276,12 +276,12 @@ Deno.test("Receiver takes a million fragments of a byte, each in two reads that 
   receiver.push(frame(0, ""));
   const took = performance.now() - start;
   const message = found[0] as Uint8Array;
-  assertEquals([message.length, message[300], message[999_999]], [
-    1_000_000,
+  assertEquals([message.length, message[300], message[249_999]], [
+    250_000,
     44,
-    63,
+    143,
   ]);
-  assert(took < 60_000, `${took} ms`); // 500 on an idle machine
+  assert(took < 60_000, `${took} ms`); // 150 on an idle machine
 });
 
 Deno.test("Receiver takes control frames byte by byte between the fragments of a message", () => {
