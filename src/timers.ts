@@ -22,9 +22,16 @@ export function after(delay: number, callback: () => void): () => void {
     cancel = () => clearTimeout(timer);
     return () => cancel();
   }
+  // In Deno 2.5, what was due at the same time and cancels a timer comes too late.
+  let isCancelled = false;
   // Deno writes a warning to standard error if the delay is negative.
-  const timer = setTimeout(callback, Math.max(0, delay));
-  return () => clearTimeout(timer);
+  const timer = setTimeout(() => {
+    if (!isCancelled) callback();
+  }, Math.max(0, delay));
+  return () => {
+    isCancelled = true;
+    clearTimeout(timer);
+  };
 }
 
 /** Waits for `delay` milliseconds. Rejects with the signal's reason if the signal aborts before that. */

@@ -107,7 +107,7 @@ Deno.test("timers fire while a server sends blocks that inflate to nothing", asy
   const timer = setInterval(() => ticks++, 1);
   assertEquals(await within(it.connection.recv(), 60_000, "a message"), "");
   clearInterval(timer);
-  assert(ticks >= 20, `${ticks} ticks`);
+  assert(ticks >= 5, `${ticks} ticks`); // one, if it held up all else
 });
 
 Deno.test("maxMessage counts what a message inflates to, and the error says it", async () => {

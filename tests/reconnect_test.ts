@@ -612,7 +612,7 @@ each.test("connections() connects again when no message came for messageTimeout,
     capture,
     onRetry,
     messageTimeout: "1s",
-    heartbeat: { message: () => `beat ${++beats}`, interval: "300ms" },
+    heartbeat: { message: () => `beat ${++beats}`, interval: "100ms" },
   });
   const seen: string[] = [];
   let count = 0;

@@ -78,6 +78,7 @@ const MAX_CLIENTS = 4;
 class ProgressLine implements Disposable {
   readonly #notes: Notes;
   readonly #timer: ReturnType<typeof setInterval>;
+  #isOver = false;
 
   constructor(
     notes: Notes,
@@ -90,10 +91,14 @@ class ProgressLine implements Disposable {
       loop ? Infinity : feed.summary.messages,
     );
     const show = () => notes.setLine(progressText(feed.progress, all));
-    this.#timer = setInterval(show, INTERVAL);
+    this.#timer = setInterval(() => {
+      // In Deno 2.5, a timer that is due runs although it has been cancelled.
+      if (!this.#isOver) show();
+    }, INTERVAL);
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true;
     clearInterval(this.#timer);
     this.#notes.setLine("");
   }

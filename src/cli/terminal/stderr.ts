@@ -135,7 +135,10 @@ export class StatusLine implements Disposable {
   start(): void {
     if (this.#isOver) return;
     this.#show();
-    this.#timer = setInterval(() => this.#show(), INTERVAL);
+    this.#timer = setInterval(() => {
+      // In Deno 2.5, a timer that is due runs although it has been cancelled.
+      if (!this.#isOver) this.#show();
+    }, INTERVAL);
   }
 
   #show(): void {
