@@ -25,7 +25,7 @@ import {
   parsePolicy,
   type Policy,
 } from "./retry.ts";
-import { StoppableGenerator } from "./stoppable.ts";
+import { StoppableGenerator, whicheverAborts } from "./stoppable.ts";
 import { after, sleep } from "./timers.ts";
 
 /**
@@ -532,7 +532,7 @@ class Loop {
   readonly #settings: Settings;
   readonly #plan: Plan;
   /** Aborts when the loop must end: with the caller's signal, or because it has ended. */
-  readonly #signal: AbortSignal;
+  #signal: AbortSignal;
   /** The URLs that are tried. */
   readonly #live: Set<Source>;
   /** Whether a function may look at the time of the last message. */
@@ -542,12 +542,9 @@ class Loop {
   #lastMessageAt: number | null = null;
 
   constructor(settings: Settings, plan: Plan, stop: AbortSignal) {
-    const { signal } = settings;
     this.#settings = settings;
     this.#plan = plan;
-    this.#signal = signal === undefined
-      ? stop
-      : AbortSignal.any([signal, stop]);
+    this.#signal = stop;
     this.#live = new Set(plan.urls);
     const { urls, headers, protocols } = plan;
     this.#hasFunctions = [...urls.map(({ url }) => url), headers, protocols]
@@ -556,6 +553,9 @@ class Loop {
 
   async *run(): AsyncGenerator<Entry, void, undefined> {
     const { policy, onRetry } = this.#plan;
+    if (this.#settings.signal !== undefined) {
+      this.#signal = whicheverAborts(this.#settings.signal, this.#signal);
+    }
     const signal = this.#signal;
     let delays = 0;
     let failures = 0;
@@ -647,15 +647,16 @@ class Loop {
     signal.throwIfAborted();
     const late = new AbortController();
     const start = performance.now();
-    const cancel = after(
-      handshakeTimeout,
-      () => late.abort(timeoutError(handshakeTimeout)),
-    );
     const attempt: Attempt = {
       number: round.number,
       last: this.#last && { ...this.#last },
       signal: AbortSignal.any([signal, late.signal]),
     };
+    // It holds the signal of the attempt, which Deno 2.5 would collect as garbage
+    // although it has listeners.
+    const cancel = after(handshakeTimeout, () => {
+      if (!attempt.signal.aborted) late.abort(timeoutError(handshakeTimeout));
+    });
     let url = "";
     try {
       let target: Target;

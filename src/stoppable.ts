@@ -71,3 +71,25 @@ export class StoppableGenerator<T>
 }
 
 const DONE: IteratorReturnResult<void> = { done: true, value: undefined };
+
+/**
+ * Returns a signal that aborts with the first of two, of which `end` aborts at some
+ * time. `AbortSignal.any()` would do, but Deno 2.5 collects its signal as garbage
+ * although it has listeners.
+ */
+export function whicheverAborts(
+  signal: AbortSignal,
+  end: AbortSignal,
+): AbortSignal {
+  const either = new AbortController();
+  const abort = () => {
+    signal.removeEventListener("abort", abort);
+    either.abort((signal.aborted ? signal : end).reason);
+  };
+  if (signal.aborted) abort();
+  else {
+    signal.addEventListener("abort", abort);
+    end.addEventListener("abort", abort, { once: true });
+  }
+  return either.signal;
+}

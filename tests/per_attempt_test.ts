@@ -18,6 +18,7 @@ import {
 } from "@wstap/wstap";
 import { answerClose, each, test, upgrade } from "./fixtures/captures.ts";
 import { spawnServer } from "./fixtures/child.ts";
+import { moduleFlags, output, rootUrl, workplace } from "./fixtures/command.ts";
 import { type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
 import { eventually, quietPort, within } from "./fixtures/wait.ts";
@@ -327,6 +328,43 @@ for (const [name, given] of FAILURES) {
     assertEquals(attempts[1]!.last!.url, name === "URL" ? "" : url);
   });
 }
+
+test("neither the timeout nor the signal is collected as garbage while a function does not settle", async () => {
+  const code = `
+    import { connections } from ${
+    JSON.stringify(new URL("mod.ts", rootUrl).href)
+  };
+    const url = "ws://127.0.0.1:1/";
+    const never = () => new Promise(() => {});
+    const enough = new AbortController();
+    const loops = [
+      connections(never, { handshakeTimeout: "200ms", maxAttempts: 1 }),
+      connections(never, { signal: enough.signal }),
+      connections(url, {
+        signal: enough.signal,
+        retryIf: () => true,
+        onRetry: never,
+      }),
+    ];
+    const ends = loops.map((loop) => loop.next().catch(String));
+    for (let i = 0; i < 10; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      globalThis.gc();
+    }
+    enough.abort("enough");
+    console.log(JSON.stringify(await Promise.all(ends)));
+  `;
+  await using place = await workplace({ "main.ts": code });
+  const { stdout, stderr } = await output(Deno.execPath(), [
+    ...["run", "--quiet", "--v8-flags=--expose-gc", "--allow-net=127.0.0.1"],
+    ...[...moduleFlags(), `${place.folder}/main.ts`],
+  ]);
+  const timeout = "TimeoutError: No connection within 200 ms";
+  assertEquals([stdout, stderr], [
+    JSON.stringify([timeout, "enough", "enough"]) + "\n",
+    "",
+  ]);
+});
 
 test("the time of a function counts into handshakeTimeout", async () => {
   await using server = rawServer(async (peer) => {
