@@ -554,6 +554,39 @@ each.test("a port that fetch refuses to dial is named, with the way round", asyn
   }
 });
 
+test("statusText is the same with every capture, and the standard phrase", async () => {
+  await using server = rawServer(async (peer) => {
+    await peer.readHead();
+    await peer.respond(`${peer.target.slice(1)} x`);
+  });
+  const phrases = async (capture: ConnectOptions["capture"] & string) => {
+    const texts: Record<number, string | undefined> = {};
+    for (const status of STATUSES) {
+      const error = await refused(`${server.url}/${status}`, { capture });
+      texts[status] = error.response?.statusText;
+    }
+    return texts;
+  };
+  const direct = await phrases("direct");
+  assertEquals(await phrases("preflight"), direct);
+  const { 203: other, 404: missing, 418: tea, 425: early, 509: none } = direct;
+  assertEquals([missing, other], [
+    "Not Found",
+    "Non-Authoritative Information",
+  ]);
+  assertEquals([tea, early, none], ["I'm a teapot", "Too Early", ""]);
+});
+
+/** The statuses of refusals that have a reason phrase in some list, and some that have none. */
+const STATUSES = [
+  ...[200, 201, 202, 203, 204, 205, 206, 207, 208, 226],
+  ...[300, 301, 302, 303, 304, 305, 306, 307, 308],
+  ...[400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413],
+  ...[414, 415, 416, 417, 418, 421, 422, 423, 424, 425, 426, 428, 429, 431],
+  ...[451, 499, 500, 501, 502, 503, 504, 505, 506, 507, 508, 509, 510, 511],
+  ...[599, 999],
+];
+
 // --- Redirects ---
 
 each.test(`redirect "follow" takes a Location in every form, as far as 10 redirects`, async (capture) => {

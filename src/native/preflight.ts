@@ -14,6 +14,7 @@ import {
   requestHeaders,
   USER_AGENT,
 } from "../http/request.ts";
+import { correctPhrase } from "../http/status.ts";
 import { type Fields, httpUrl, type Target } from "../http/target.ts";
 import { HandshakeResponse } from "../response.ts";
 import type { Opened } from "../socket.ts";
@@ -129,7 +130,13 @@ async function preflight(
     const { status, statusText, headers: fields, body } = answer;
     return await conclude(
       target,
-      { source: "preflight", status, statusText, headers: fields, body },
+      {
+        source: "preflight",
+        status,
+        statusText: correctPhrase(status, statusText),
+        headers: fields,
+        body,
+      },
       { accept, native: true },
       context,
       status === 101 ? "" : refusalHint(target, context, status, asSocket),
