@@ -90,6 +90,8 @@ class Model {
   calls: Call[] = [];
   /** Calls that are held back to let the event loop run: nobody waits yet. */
   held: Call[] = [];
+  /** Whether a call has been held back since the gate was open last, be it settled by now or not. */
+  holding = false;
   shut = false;
   results = new Map<number, string>();
   end: string | null = null;
@@ -113,7 +115,7 @@ class Model {
 
   push(item: Item): void {
     // A message shows that the event loop had its turn.
-    if (this.held.length > 0) this.open();
+    if (this.holding) this.open();
     // An error ends the batch before it.
     if (item.failure && this.collecting && this.queue.length > 0) {
       this.calls[0]!.expired = true;
@@ -142,12 +144,13 @@ class Model {
   }
 
   open(): void {
-    this.shut = false;
+    this.shut = this.holding = false;
     for (const call of this.held.splice(0)) this.call(call);
   }
 
   call(call: Call): void {
     if (this.shut) {
+      this.holding = true;
       this.held.push(call);
       return;
     }
@@ -424,6 +427,18 @@ export const inbox = [
     200,
     story,
     tell,
+    [{
+      // A call that is held back, and times out before a message opens the gate.
+      overflow: "error",
+      limit: { messages: 1, bytes: 4 },
+      steps: [
+        { do: "shut" },
+        { do: "take", timeout: 1 },
+        { do: "wait", time: 50 },
+        { do: "push", size: 3 },
+        { do: "take", timeout: undefined },
+      ],
+    }],
   ),
   property(
     "Inbox gives way to the event loop, and keeps the order, in any number of settled calls",
