@@ -16,6 +16,7 @@ import { displayUrl, type Target } from "./http/target.ts";
 import { type Expectation, judge } from "./http/upgrade.ts";
 import { HandshakeResponse } from "./response.ts";
 import { readBody } from "./refusal_body.ts";
+import { unlessAborted } from "./unless_aborted.ts";
 import { explainTlsError } from "./tls_errors.ts";
 
 /** The options of a handshake, shared by the requests to its target and its redirects. */
@@ -36,7 +37,25 @@ export interface HandshakeContext {
   /** The signal that the caller passed. */
   readonly caller: AbortSignal | undefined;
   /** Called before each request is sent. */
-  readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
+  readonly onRequest:
+    | ((request: HandshakeRequest) => void | Promise<void>)
+    | undefined;
+}
+
+/**
+ * Calls `onRequest` before a request is sent, and waits for it.
+ *
+ * @param describe Returns the request. Called only if there is someone to tell.
+ * @throws What it throws, or the signal's reason.
+ */
+export async function announce(
+  { onRequest, signal }: Pick<HandshakeContext, "onRequest" | "signal">,
+  describe: () => HandshakeRequest,
+): Promise<void> {
+  signal.throwIfAborted();
+  if (onRequest === undefined) return;
+  await unlessAborted(signal, () => onRequest(describe()));
+  signal.throwIfAborted(); // what it did may have aborted it
 }
 
 /** The answer to a handshake request, from a pre-flight or from the connection itself. */

@@ -204,10 +204,10 @@ export interface ConnectOptions {
   http?: HttpOptions;
   /**
    * Called before each handshake request is sent, including redirected and
-   * repeated ones. If it throws, connecting fails with that error. None by
-   * default.
+   * repeated ones, and awaited. If it throws, connecting fails with that error.
+   * None by default.
    */
-  onRequest?(request: HandshakeRequest): void;
+  onRequest?(request: HandshakeRequest): void | Promise<void>;
 }
 
 /**
@@ -261,7 +261,7 @@ export interface Settings {
   readonly limit: Limit;
   readonly signal: AbortSignal | undefined;
   readonly http: HttpOptions;
-  readonly onRequest: ((request: HandshakeRequest) => void) | undefined;
+  readonly onRequest: ConnectOptions["onRequest"];
   /** Whether a connection keeps a ledger of arrivals (`arrivals.ts`). */
   readonly notesArrivals?: true;
 }

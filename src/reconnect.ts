@@ -25,6 +25,7 @@ import {
   parsePolicy,
   type Policy,
 } from "./retry.ts";
+import { unlessAborted } from "./unless_aborted.ts";
 import { StoppableGenerator, whicheverAborts } from "./stoppable.ts";
 import { after, sleep } from "./timers.ts";
 
@@ -737,28 +738,6 @@ function valueOf<T extends string | object>(
   return typeof value === "function"
     ? unlessAborted(attempt.signal, () => value(attempt))
     : value;
-}
-
-/** Calls a function of the caller. Rejects with the signal's reason if the signal aborts before it has settled. */
-function unlessAborted<T>(
-  signal: AbortSignal,
-  call: () => T | PromiseLike<T>,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    const settle = async () => {
-      try {
-        resolve(await call());
-      } catch (error) {
-        reject(error);
-      } finally {
-        signal.removeEventListener("abort", stop);
-      }
-    };
-    settle();
-  });
 }
 
 function closedError(info: CloseInfo): ConnectionClosedError {

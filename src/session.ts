@@ -45,6 +45,7 @@ import { printable } from "./escape.ts";
 import { Gate } from "./gate.ts";
 import { Inbox, type InboxOptions, type Limit } from "./inbox.ts";
 import type { Settings } from "./options.ts";
+import { unlessAborted } from "./unless_aborted.ts";
 import { type Judged, Silence } from "./silence.ts";
 import {
   LARGE_READ,
@@ -201,7 +202,7 @@ export class Session
     const queued = this.#socket.send(message);
     if (queued !== null) {
       if (signal === undefined) await queued;
-      else await unlessAborted(queued, signal);
+      else await unlessAborted(signal, () => queued);
     } else if (!this.#gate.pass()) {
       await new Promise<void>((resolve) => this.#gate.hold(resolve));
     }
@@ -460,22 +461,6 @@ export class Session
 }
 
 function nothing(): void {}
-
-/** Waits for a promise that never rejects, and rejects with the signal's reason if that aborts before. */
-function unlessAborted(
-  promise: Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort);
-    promise.then(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    });
-  });
-}
 
 /**
  * Converts data to what `Socket.send()` takes, without copying it.

@@ -217,14 +217,46 @@ each.test("every request has the headers, the credentials and what onRequest is 
   }
 });
 
-each.test("what onRequest throws ends the handshake", async (capture) => {
+each.test("what onRequest throws, or rejects with, ends the handshake", async (capture) => {
   await using server = rawServer(upgrade);
-  const onRequest = () => {
-    throw new Error("not this one");
-  };
-  const connecting = connectWebSocket(server.url, { capture, onRequest });
-  await assertRejects(() => connecting, Error, "not this one");
+  const failing: NonNullable<ConnectOptions["onRequest"]>[] = [
+    () => {
+      throw new Error("not this one");
+    },
+    () => Promise.reject(new Error("not this one")),
+  ];
+  for (const onRequest of failing) {
+    const connecting = connectWebSocket(server.url, { capture, onRequest });
+    await assertRejects(() => connecting, Error, "not this one");
+  }
   assertEquals(server.heads, []);
+});
+
+each.test("no request is sent before onRequest has resolved, nor once the time is over", async (capture) => {
+  await using server = rawServer(upgrade);
+  const heads: number[] = [];
+  const [connection] = await connectWebSocket(server.url, {
+    capture,
+    onRequest: async () => {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      heads.push(server.heads.length);
+    },
+  });
+  assertEquals(heads, capture === "preflight" ? [0, 1] : [0]);
+  server.peers.at(-1)!.end();
+  await connection.closed;
+  const before = server.heads.length;
+  const error = await assertRejects(
+    () =>
+      connectWebSocket(server.url, {
+        capture,
+        handshakeTimeout: "50ms",
+        onRequest: () => new Promise(() => {}),
+      }),
+    DOMException,
+  );
+  assertEquals(error.name, "TimeoutError");
+  assertEquals(server.heads.length, before);
 });
 
 Deno.test("binary and decode decide what the compiler knows of the messages", () => {

@@ -114,7 +114,8 @@ const LAYERS: {
   },
   {
     name: "helpers",
-    files: /^src\/(checks|duration|errors|escape|random|response|timers)\.ts$/,
+    files:
+      /^src\/(checks|duration|errors|escape|random|response|timers|unless_aborted)\.ts$/,
     mayImport: [],
   },
 ];

@@ -21,6 +21,7 @@ import { spawnServer } from "./fixtures/child.ts";
 import { moduleFlags, output, rootUrl, workplace } from "./fixtures/command.ts";
 import { type Peer, rawServer } from "./fixtures/raw.ts";
 import { accept, serve } from "./fixtures/serve.ts";
+import { countingSignal } from "./fixtures/signal.ts";
 import { eventually, quietPort, within } from "./fixtures/wait.ts";
 
 /** Delays that take no time. */
@@ -446,4 +447,23 @@ test("the signal of an attempt aborts with the loop, and not at the timeout of a
   await assertRejects(() => drain(other.ask, { signal: stop.signal }));
   assertStrictEquals(other.attempts[0]!.signal.reason, reason);
   await eventually(() => server.peers.length === 1, "no other connection");
+});
+
+test("the signal of an attempt aborts with the loop, and the loop leaves no listener on its own", async () => {
+  await using server = rawServer(upgrade);
+  const counting = countingSignal();
+  const { attempts, ask } = recorder(() => server.url);
+  for await (
+    const [connection] of connections(ask, {
+      ...QUICK,
+      signal: counting.signal,
+    })
+  ) {
+    assertEquals(attempts[0]!.signal.aborted, false);
+    server.peers.at(-1)!.end();
+    await connection.closed;
+    if (attempts.length === 2) break;
+  }
+  assertEquals(attempts[1]!.signal.aborted, true);
+  assertEquals(counting.listeners, 0);
 });

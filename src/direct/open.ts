@@ -1,5 +1,6 @@
 import { closeQuietly, type Conn, ResponseReader, writeAll } from "../conn.ts";
 import {
+  announce,
   type Answer,
   conclude,
   type HandshakeContext,
@@ -46,9 +47,10 @@ export async function openDirect(
   const cancel = () => closeQuietly(conn);
   signal.addEventListener("abort", cancel);
   try {
-    signal.throwIfAborted();
-    context.onRequest?.(describeRequest("direct", target, headers));
-    signal.throwIfAborted(); // what onRequest does may have aborted it
+    await announce(
+      context,
+      () => describeRequest("direct", target, headers),
+    );
     const reader = new ResponseReader(conn);
     const answering = exchange(target, conn, reader, headers, signal);
     const accept = acceptFor(key); // computed while the server answers

@@ -1,6 +1,7 @@
 import { sleep } from "../timers.ts";
 import { HandshakeError } from "../errors.ts";
 import {
+  announce,
   conclude,
   type HandshakeContext,
   handshakeError,
@@ -106,13 +107,14 @@ async function preflight(
   const key = createKey();
   const release = new AbortController();
   const stop = () => release.abort(DONE);
-  signal.throwIfAborted();
   signal.addEventListener("abort", stop);
   using client = createClient(context);
   try {
     const headers = preflightHeaders(target, key, asSocket);
-    context.onRequest?.(describeRequest("preflight", target, headers));
-    signal.throwIfAborted(); // what onRequest does may have aborted it
+    await announce(
+      context,
+      () => describeRequest("preflight", target, headers),
+    );
     const answering = fetch(httpUrl(target.url), {
       headers,
       redirect: "manual",

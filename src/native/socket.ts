@@ -1,4 +1,5 @@
 import {
+  announce,
   type HandshakeContext,
   invalidUpgrade,
   networkReason,
@@ -159,17 +160,16 @@ export class NativeSocket implements Socket {
  * was not offered.
  * @throws The signal's reason, if it aborts before that.
  */
-export function openSocket(
+export async function openSocket(
   target: Target,
   context: HandshakeContext,
 ): Promise<NativeSocket | string> {
   const { signal } = context;
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    context.onRequest?.(
-      describeRequest("socket", target, socketHeaders(target)),
-    );
-    signal.throwIfAborted(); // what onRequest does may have aborted it
+  await announce(
+    context,
+    () => describeRequest("socket", target, socketHeaders(target)),
+  );
+  return await new Promise((resolve, reject) => {
     // The client may be closed as soon as the socket has been created.
     using client = needsClient(target, context) ? createClient(context) : null;
     const { protocols, headers } = target;

@@ -104,8 +104,9 @@ export interface ReplayOptions {
    */
   signal?: AbortSignal;
   /**
-   * Called when a client came, was refused, deviated, or got its last message. None
-   * by default.
+   * Called when a client came, was refused, deviated, or got its last message. It is
+   * not awaited, and what it throws is an uncaught error: the feed goes on. None by
+   * default.
    */
   onEvent?(event: ReplayEvent): void;
 }
