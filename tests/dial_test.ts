@@ -243,7 +243,7 @@ test("a server that never answers in TLS does not keep the process alive", async
 withFullPort(
   "an address that drops packets does not keep the process alive",
   async () => {
-    using full = await fullPort();
+    await using full = await fullPort();
     for (const [kind, order] of Object.entries(await toPort(full.port))) {
       // Deno.connectTls() cannot be cancelled, and nothing else shows a certificate.
       if (kind === "a client certificate" && !NODE_TLS) continue;
@@ -345,7 +345,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    using full = await fullPort();
+    await using full = await fullPort();
     const { client } = await certificates();
     const error = await within(
       assertRejects(
