@@ -3,7 +3,12 @@
  * that says why.
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { PATIENCE, run, start } from "./fixtures/cli.ts";
 import { command, output, workplace } from "./fixtures/command.ts";
 import { type Peer, rawServer } from "./fixtures/raw.ts";
@@ -406,6 +411,32 @@ Deno.test("what @FILE names is read again before each attempt", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("a token file that is gone at a later attempt is waited for", async () => {
+  await using place = await workplace({ token: "t1\n" });
+  const token = `${place.folder}/token`;
+  await using server = serve((request) => {
+    const isFirst = server.requests.length === 1;
+    if (isFirst) Deno.removeSync(token);
+    return accept(request, (socket) => socket.close(isFirst ? 1001 : 4000));
+  });
+  await using running = start(
+    ["-r", "-q", "--capture", "direct", "--min-delay", "1ms", "--bearer"]
+      .concat(`@${token}`, server.url),
+    { permissions: ["--allow-net=127.0.0.1", "--allow-read"] },
+  );
+  await running.sees("stderr", "; waiting for it\n");
+  // What replaces it may be empty for a moment.
+  await Deno.writeTextFile(token, "");
+  await Deno.writeTextFile(token, "t2\n");
+  const { code, stderr } = await running.result();
+  assertEquals(code, 7, stderr);
+  assertEquals(
+    server.requests.map(({ headers }) => headers.get("authorization")),
+    ["Bearer t1", "Bearer t2"],
+  );
+  assertStringIncludes(stderr, `Cannot read ${token} of --bearer: `);
 });
 
 Deno.test({

@@ -1,4 +1,5 @@
 import {
+  type Attempt,
   type CloseInfo,
   ConnectionClosedError,
   connections,
@@ -7,6 +8,8 @@ import {
   type ReconnectOptions,
   type WebSocketConnection,
 } from "../../../mod.ts";
+import { sleep } from "../../internal.ts";
+import { CliError, EXIT } from "../errors.ts";
 import type { TapSettings } from "../flags/values.ts";
 import type { Notes } from "../terminal/stderr.ts";
 import { shownTarget, shownUrl, visible } from "../terminal/text.ts";
@@ -29,6 +32,7 @@ export function sessions(
 ): AsyncGenerator<[Connection, HandshakeResponse], void> {
   return connections([...urls], {
     ...connect,
+    ...headersOf(connect, notes),
     ...retries(reconnect),
     signal,
     ...(trace && { onRequest: (request) => trace.request(request) }),
@@ -38,6 +42,37 @@ export function sessions(
       notes.error(`${error.message}; connecting again in ${wait} s`);
     },
   });
+}
+
+/** How long to wait before a file is read again, in milliseconds. */
+const FILE_DELAY = 200;
+
+/**
+ * The headers, read from files before each attempt. At a later attempt than the
+ * first, one that cannot be used is waited for until the attempt is over: it is being
+ * replaced.
+ */
+function headersOf(
+  { headers }: TapSettings["connect"],
+  notes: Notes,
+): Pick<ReconnectOptions, "headers"> {
+  if (typeof headers !== "function") {
+    return headers === undefined ? {} : { headers };
+  }
+  const read = async (attempt: Attempt) => {
+    for (let isTold = false;;) {
+      try {
+        return await headers(attempt);
+      } catch (error) {
+        const isUsage = error instanceof CliError && error.code === EXIT.usage;
+        if (!isUsage || attempt.number === 1) throw error;
+        if (!isTold) notes.error(`${visible(error.message)}; waiting for it`);
+        isTold = true;
+      }
+      await sleep(FILE_DELAY, attempt.signal);
+    }
+  };
+  return { headers: read };
 }
 
 /** The options that decide when to connect again. */
