@@ -440,6 +440,25 @@ Deno.test("a token file that is gone at a later attempt is waited for", async ()
 });
 
 Deno.test({
+  name: "standard input that cannot be read is told, and ends like any other",
+  ignore: windows,
+  async fn() {
+    await using server = serve((request) => accept(request, () => {}));
+    await using place = await workplace();
+    const wstap = command(["--no-prompt", "--allow-net=127.0.0.1"])
+      .map((word) => `'${word}'`).join(" ");
+    const { code, stderr } = await output("bash", [
+      "-c",
+      `${wstap} -q -w 1ms ${server.url} < ${place.folder}`,
+    ], { env: { NO_PROXY: "127.0.0.1" } });
+    assertEquals(
+      [code, stderr],
+      [0, "wstap: Cannot read standard input: Is a directory\n"],
+    );
+  },
+});
+
+Deno.test({
   name: "a pipe that an option names is read once",
   ignore: windows,
   async fn() {

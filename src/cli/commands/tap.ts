@@ -254,7 +254,9 @@ class Run {
   async *#input(): AsyncGenerator<Uint8Array[]> {
     const { output, wait } = this.#settings;
     if (output !== null || !isConversation()) {
-      return yield* lines(standardInput());
+      return yield* lines(
+        standardInput((message) => this.#notes.error(message)),
+      );
     }
     this.#notes.say("type a line to send it, Ctrl-D to close");
     this.#conversation = await Conversation.start({
