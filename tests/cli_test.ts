@@ -697,3 +697,17 @@ withZsh(
     );
   },
 );
+
+withZsh("the completions of zsh complete a value after =", async () => {
+  const script = `
+    _arguments() { print -l - \${(M)@:#*(format|count|quiet)*} }
+    compdef() { }
+    source ./_wstap
+    _wstap`;
+  const specs = (await complete("zsh", "-f", "-c", script)).split("\n");
+  const flags = specs.map((spec) => spec.replace(/\[.*/s, ""));
+  for (const flag of ["--format=", "(-n --count)--count="]) {
+    assert(flags.includes(flag), `${flag} in ${flags}`);
+  }
+  assert(flags.includes("(-q --quiet)--quiet"), `${flags}`);
+});

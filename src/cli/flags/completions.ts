@@ -83,13 +83,19 @@ function zsh(): string {
       ? ""
       : `:${value.replace(/[[\]:]/g, "\\$&")}:${action}`;
     const rest = `[${help}]${argument}`;
+    // The value may stand in the same word: --option=value.
+    const sign = value === undefined ? "" : "=";
     if (repeat) {
       return optionFlags(option).map((flag) =>
-        `'*${flag}${rest.replace(/'/g, "'\\''")}'`
+        `'*${flag}${flag.startsWith("--") ? sign : ""}${
+          rest.replace(/'/g, "'\\''")
+        }'`
       )
         .join(" \\\n    ");
     }
-    const both = short === undefined ? `--${name}` : `'{-${short},--${name}}'`;
+    const both = short === undefined
+      ? `--${name}${sign}`
+      : `'{-${short},--${name}${sign}}'`;
     const exclusive = short === undefined ? "" : `(-${short} --${name})`;
     return `'${exclusive}${both}${rest.replace(/'/g, "'\\''")}'`;
   });
