@@ -130,7 +130,7 @@ export class Inbox<T extends string | Uint8Array> {
   #taken = 0;
   /** The value of `#taken` when the source last asked after a large read. */
   #takenAtLastRead = 0;
-  /** The source, while it waits. */
+  /** The source, while it waits. No call waits then. */
   #hold: Hold | null = null;
   /** For each queued message that is an error, how many came before it since the inbox was created. */
   #failures = NO_FAILURES;
@@ -197,8 +197,7 @@ export class Inbox<T extends string | Uint8Array> {
     if (this.#held.length > 0) this.#gate.open();
     const first = this.#first;
     if (
-      first !== null && first.max === 0 && this.#items.length === 0 &&
-      !this.#ended
+      first !== null && first.max === 0 && this.#items.length === 0
     ) {
       this.#unlink(first);
       first.resolve(message);
@@ -588,7 +587,6 @@ export class Inbox<T extends string | Uint8Array> {
   /** Settles the waiting calls in their order, until one has to go on waiting. */
   #serve(): void {
     while (this.#first !== null && this.#settle(this.#first));
-    if (this.#first !== null) this.#hold?.end(); // the call needs messages
   }
 
   /** Settles the first waiting call if that is possible; returns whether it was. */
@@ -603,9 +601,6 @@ export class Inbox<T extends string | Uint8Array> {
         this.#unlink(waiter);
         if (this.#outcome === null) waiter.resolve(null);
         else waiter.reject(this.#outcome.error);
-      } else if (waiter.expired) {
-        this.#unlink(waiter);
-        waiter.reject(timedOut());
       } else return false;
       return true;
     }
