@@ -594,6 +594,28 @@ test("Inbox keeps its limit while it holds a call back, and serves it in the nex
   assertEquals(await Promise.all(calls), ["a", [], "b"]);
 });
 
+test("Inbox.take() that its gate holds back after the end leaves no timer", async (time) => {
+  const gate = new TestGate();
+  const inbox = createInbox({}, gate);
+  inbox.end(null, () => new Error("closed"));
+  gate.shut = true;
+  const taking = inbox.take({ timeout: 3_600_000 });
+  gate.open();
+  assertEquals(await taking, null);
+  assertEquals(time.next(), false);
+});
+
+test("Inbox holds its source back no more once it has ended", async () => {
+  const inbox = createInbox({ overflow: "pause", limit: { messages: 4 } });
+  pushAll(inbox, "a", "b", "c");
+  assertEquals(inbox.isFull(false), true);
+  inbox.end(null, () => new Error("closed"));
+  assertEquals(inbox.isFull(false), false);
+  assertEquals(inbox.wait(true, false), null);
+  assertEquals(await inbox.take(), "a");
+  assertEquals(inbox.wait(true, false), null);
+});
+
 Deno.test("Gate decides by time: a call is held after 10 ms without a turn, not after a number of calls", async () => {
   await quickly(100, async () => {
     const turns: (() => void)[] = [];
