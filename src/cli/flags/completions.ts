@@ -35,7 +35,7 @@ function bash(): string {
     option.value !== undefined && !option.file && option.choices === undefined
   );
   return `\
-# Completions of wstap for bash: source <(wstap completions bash)
+# Completions of wstap for bash: eval "$(wstap completions bash)"
 _wstap() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
   COMPREPLY=()
