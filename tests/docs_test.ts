@@ -20,8 +20,8 @@ const FENCE = /^```ts(?<attributes>.*)\n(?<code>[^]*?)^```$/gm;
 /** Hosts that no example can reach. */
 const HOST = /wss:\/\/[a-z.]*example(?:\.com)?(?=[/"`])/g;
 
-/** Times of half a minute and more, in milliseconds. */
-const LONG = /\b\d0_000\b/g;
+/** Times of half a minute and more, in milliseconds; a signal would end what is slow here. */
+const LONG = /(?<!AbortSignal\.timeout\()\b\d0_000\b/g;
 
 /** A signal for the whole session, and how long it is here: a busy machine connects within. */
 const SIGNAL = /(?<=AbortSignal\.timeout\()\d0_000(?=\))/g;
