@@ -272,6 +272,22 @@ each.test("send() waits with more than 1 MiB queued while the peer does not read
   assertEquals((await it.peer.readFrame())?.payload, encode("more"));
 });
 
+each.test("send() does not wait before 1 MiB is queued, and waits from there on", async (capture) => {
+  await using it = await link(capture);
+  const chunk = "x".repeat(2 ** 16);
+  let settled = 0;
+  const sends: Promise<number>[] = [];
+  for (let i = 0; i < 40; i++) {
+    sends.push(it.connection.send(chunk).then(() => ++settled));
+  }
+  // Without a turn of the event loop nothing is written.
+  for (let i = 0; i < 20; i++) await null;
+  // The 16th makes it 1 MiB, and what the frames take up besides.
+  assertEquals(settled, 15);
+  for (let i = 0; i < 40; i++) await it.peer.readFrame();
+  await Promise.all(sends);
+});
+
 each.test("a thousand calls of send() that wait need no timer each, and all go on", async (capture) => {
   await using it = await link(capture);
   const { setTimeout } = globalThis;
