@@ -33,6 +33,8 @@ interface Stuck extends AsyncDisposable {
    * the server, although it is closed, until the server says or ends something.
    */
   readonly gone?: Promise<unknown> | undefined;
+  /** Resolves when the connection has come to the other end. */
+  readonly reached?: Promise<unknown>;
 }
 
 /** A server that says nothing after it has read something, or after `begin`. */
@@ -43,7 +45,9 @@ function silent(
   } = {},
 ) {
   const { promise, resolve } = Promise.withResolvers<void>();
+  const reached = Promise.withResolvers<void>();
   const server = rawServer(async (peer) => {
+    reached.resolve();
     await options.begin?.(peer);
     await peer.waitForEnd();
     resolve();
@@ -51,6 +55,7 @@ function silent(
   return {
     port: server.port,
     gone: promise,
+    reached: reached.promise,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
@@ -153,7 +158,8 @@ for (const [step, stop] of Object.entries(STEPS)) {
         () =>
           connectWebSocket(url, {
             capture: "direct",
-            handshakeTimeout: "200ms",
+            // The connection must have come to the other end by then.
+            handshakeTimeout: "1s",
             ...(http && { http }),
           }),
         DOMException,
@@ -176,6 +182,7 @@ for (const [step, stop] of Object.entries(STEPS)) {
       signal: controller.signal,
       ...(http && { http }),
     });
+    await stuck.reached;
     setTimeout(() => controller.abort(new Error("enough")), 100);
     await within(
       assertRejects(() => connecting, Error, "enough"),
