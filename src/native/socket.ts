@@ -170,6 +170,7 @@ export async function openSocket(
     () => describeRequest("socket", target, socketHeaders(target)),
   );
   return await new Promise((resolve, reject) => {
+    signal.throwIfAborted(); // a moment has passed
     // The client may be closed as soon as the socket has been created.
     using client = needsClient(target, context) ? createClient(context) : null;
     const { protocols, headers } = target;
