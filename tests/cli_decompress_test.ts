@@ -158,8 +158,8 @@ each(
       } bytes inflates to more than 64 MiB`,
     );
     clearInterval(timer);
-    // A turn every 10 ms of at least half a second; one, if it held up all else.
-    assert(turns >= 6, `${turns} turns of the event loop`);
+    // A turn every 10 ms, and zstd needs a few of them; one, if it held up all else.
+    assert(turns >= 2, `${turns} turns of the event loop`);
     const { external } = Deno.memoryUsage();
     assert(external - before.external < 3 * most.length, `${external}`);
   },
