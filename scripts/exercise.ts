@@ -12,6 +12,7 @@
  */
 
 import denoJson from "../deno.json" with { type: "json" };
+import { quietPort } from "../tests/fixtures/wait.ts";
 
 /** The longest time of one run, in milliseconds. */
 const PATIENCE = 30_000;
@@ -227,19 +228,6 @@ export async function exercise(
     if (problem !== null) failures++;
   }
   return failures;
-}
-
-/** A port that nobody listens on, and that the system gives to nobody by itself. */
-function quietPort(): number {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }
 
 /** Describes how a result differs from the expected one; `null` if it does not. */

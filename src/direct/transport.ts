@@ -5,7 +5,7 @@
  */
 
 import { closeQuietly } from "../conn.ts";
-import type { HostPort } from "../proxy/address.ts";
+import { formatHost, type HostPort } from "../proxy/address.ts";
 import {
   type ConnectAttempt,
   connectFirst,
@@ -129,7 +129,7 @@ async function addressesOf(hostname: string): Promise<string[]> {
 
 /** Whether connecting to a host, at any port or at one, is permitted without a prompt. */
 function mayConnect(hostname: string, port?: number): boolean {
-  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  const host = formatHost(hostname);
   const { state, partial } = Deno.permissions.querySync({
     name: "net",
     host: port === undefined ? host : `${host}:${port}`,
